@@ -1,1 +1,118 @@
+"""Rent a GPU from a notebook and run cells on it as if they were local.
+
+``%load_ext clouditia_jupyter`` adds the magics ``%clouditia`` and ``%%clouditia_run``. The same
+things are there in plain Python: :class:`GPUManager` for the account, :class:`LiveSession` for
+one session. Names load when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from clouditia_jupyter.client.live import LiveSession, RunResult, ShellResult
+    from clouditia_jupyter.client.manager import GPUManager
+    from clouditia_jupyter.errors import (
+        AmbiguousIdError,
+        APIError,
+        AuthenticationError,
+        ClouditiaError,
+        CommandBlockedError,
+        ConfigurationError,
+        ConnectionFailedError,
+        InsufficientCreditError,
+        InsufficientResourcesError,
+        InvalidRequestError,
+        JobNotFoundError,
+        NotFoundError,
+        PermissionDeniedError,
+        QueueJobNotFoundError,
+        RemoteError,
+        RequestTimeoutError,
+        ServiceUnavailableError,
+        SessionLostError,
+        SessionNotFoundError,
+        SessionStateError,
+        UnsupportedError,
+        ValueTransferError,
+        WaitTimeoutError,
+    )
+    from clouditia_jupyter.models import (
+        Cluster,
+        GPUInventory,
+        GPUSession,
+        QueueAttempt,
+        QueueJob,
+    )
+    from clouditia_jupyter.notebook.extension import (
+        load_ipython_extension,
+        unload_ipython_extension,
+    )
+
+#: Where each public name lives; the names that are not here are errors.
+_HOMES = {
+    "Cluster": "models",
+    "GPUInventory": "models",
+    "GPUManager": "client.manager",
+    "GPUSession": "models",
+    "LiveSession": "client.live",
+    "QueueAttempt": "models",
+    "QueueJob": "models",
+    "RunResult": "client.live",
+    "ShellResult": "client.live",
+    "load_ipython_extension": "notebook.extension",
+    "unload_ipython_extension": "notebook.extension",
+}
+
+__all__ = [
+    "APIError",
+    "AmbiguousIdError",
+    "AuthenticationError",
+    "ClouditiaError",
+    "Cluster",
+    "CommandBlockedError",
+    "ConfigurationError",
+    "ConnectionFailedError",
+    "GPUInventory",
+    "GPUManager",
+    "GPUSession",
+    "InsufficientCreditError",
+    "InsufficientResourcesError",
+    "InvalidRequestError",
+    "JobNotFoundError",
+    "LiveSession",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "QueueAttempt",
+    "QueueJob",
+    "QueueJobNotFoundError",
+    "RemoteError",
+    "RequestTimeoutError",
+    "RunResult",
+    "ServiceUnavailableError",
+    "SessionLostError",
+    "SessionNotFoundError",
+    "SessionStateError",
+    "ShellResult",
+    "UnsupportedError",
+    "ValueTransferError",
+    "WaitTimeoutError",
+    "__version__",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -135,6 +135,9 @@ class GPUSession:
         EUR and seconds after which the session stops by itself; None is no limit.
     password
         Of the session's own web page. Not part of the repr.
+    hourly_rate, cost, ended_at, stop_reason
+        EUR per hour, EUR so far, and when and why it ended (``"user"``, ``"cost_limit"``, …); the
+        stock service sends none of them.
     """
 
     id: str = _wire(str)
@@ -162,6 +165,10 @@ class GPUSession:
     creation_error: str = _wire(str, "")
     environment_id: str | None = _wire(_optional(str), None)
     unavailable_gpus: list[str] = _wire(list, default_factory=list)
+    hourly_rate: float | None = _wire(_optional(float), None)
+    cost: float | None = _wire(_optional(float), None)
+    ended_at: datetime | None = _wire(parse_time, None)
+    stop_reason: str = _wire(str, "")
 
     @property
     def short_id(self) -> str:
