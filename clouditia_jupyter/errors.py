@@ -52,7 +52,15 @@ class ConfigurationError(ClouditiaError):
 
 
 class ConnectionFailedError(ClouditiaError, ConnectionError):
-    """Nothing answered at the service's address."""
+    """Nothing answered at the service's address.
+
+    Attributes
+    ----------
+    may_have_acted
+        Whether the request had gone out, so that the service may have done what it asked.
+    """
+
+    may_have_acted: bool = False
 
 
 class RequestTimeoutError(ConnectionFailedError, TimeoutError):
@@ -240,6 +248,10 @@ class RemoteError(ClouditiaError):
 
     def _render_traceback_(self) -> list[str]:
         return self.remote_traceback or [f"{self.ename}: {self.evalue}"]
+
+
+#: IPython shows these in a way of its own, with the frames that raised them here.
+_SHOWN_OTHERWISE = ("SyntaxError", "IndentationError", "TabError")
 
 
 @cache

@@ -1,0 +1,1 @@
+"""The notebook side: the magics, and what they show."""

@@ -1,0 +1,74 @@
+"""Where our own words leave: every sentence that the extension shows goes through here.
+
+Text only, no HTML, so a name that a server sent cannot become markup.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def say(text: str) -> None:
+    """Write one line or more for the user to read."""
+    sys.stdout.write(f"{text}\n")
+
+
+def has_front_end(shell: InteractiveShell) -> bool:
+    """Return whether outputs go to a notebook, which can change them later."""
+    return getattr(shell, "kernel", None) is not None
+
+
+def can_ask(shell: InteractiveShell) -> bool:
+    """Return whether a question would reach a person: not under nbclient, papermill or a pipe."""
+    kernel = getattr(shell, "kernel", None)
+    if kernel is not None:
+        return bool(getattr(kernel, "_allow_stdin", False))
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def confirmed(shell: InteractiveShell, question: str) -> bool:
+    """Ask a question whose answer is no unless the user says yes; ask only if :func:`can_ask`."""
+    sys.stdout.flush()
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+class UpdatingLine:
+    """One line that says how far something is: replaced in a notebook, repeated in a terminal."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._transient: dict[str, Any] = {"display_id": uuid4().hex}
+        self._text: str | None = None
+
+    def show(self, text: str) -> None:
+        """Show ``text`` instead of what was there."""
+        if text == self._text:
+            return
+        if has_front_end(self._shell):
+            self._shell.display_pub.publish(
+                data={"text/plain": text},
+                metadata={},
+                transient=self._transient,
+                update=self._text is not None,
+            )
+        else:
+            say(text)
+        self._text = text
+
+
+def money(value: float | None, currency: str = "EUR") -> str:
+    """Return an amount to read: cents, or four digits where cents would say nothing."""
+    if value is None:
+        return f"? {currency}"
+    return f"{value:.2f} {currency}" if value >= 1 or value == 0 else f"{value:.4f} {currency}"
+
+
+def masked(key: str) -> str:
+    """Return a key with its middle left out: ``sk_live_abcd…wxyz``."""
+    head = key[: len("sk_live_") + 4]
+    return f"{head}…{key[-4:]}" if len(key) > len(head) + 8 else f"{key[:4]}…"

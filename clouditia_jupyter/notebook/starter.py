@@ -1,0 +1,126 @@
+"""Find the platform of this machine, or start it.
+
+A running one leaves ``platform.json`` in its state folder. Two notebooks that want to start it at
+once are put in order by a lock, so the second one finds what the first has started.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from clouditia_jupyter.config import Service
+from clouditia_jupyter.errors import ConfigurationError, ConnectionFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: Seconds that a platform may take from its start until it answers.
+START_TIMEOUT = 60.0
+#: Seconds without any session after which a platform that we started ends.
+IDLE_EXIT = 900
+
+
+def find(folder: Path) -> Service | None:
+    """Return the platform that runs on the state folder; None where none answers.
+
+    A file that a killed platform left behind is told by its port, on which nobody listens.
+    """
+    try:
+        service = Service.from_ready(json.loads((folder / "platform.json").read_text()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return service if _listens(service.computing_url) else None
+
+
+def find_or_start(folder: Path) -> Service:
+    """Return the platform of the state folder, started if need be.
+
+    Raises
+    ------
+    ConfigurationError
+        If the folder cannot be written.
+    ConnectionFailedError
+        If the platform does not start; it gives the reason and where the log is.
+    """
+    running = find(folder)
+    if running is not None:
+        return running
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _only_one_starts(folder):
+            return find(folder) or _start(folder)
+    except OSError as error:
+        if isinstance(error, ConnectionFailedError):
+            raise
+        raise ConfigurationError(
+            f"The state folder {folder} cannot be used ({error.strerror or error}): "
+            "set CLOUDITIA_STATE to a folder that you may write."
+        ) from error
+
+
+def _listens(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 80), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _only_one_starts(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder / "starting.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _start(folder: Path) -> Service:
+    log = folder / "platform.log"
+    command = [sys.executable, "-m", "clouditia_jupyter.platform", "--state", str(folder)]
+    command += ["--port", "0", "--idle-exit", str(IDLE_EXIT)]
+    with log.open("ab") as stdio:
+        begin = stdio.tell()
+        # its own session, so that it outlives this kernel and an interrupt does not reach it
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=stdio, stderr=stdio, start_new_session=True
+        )
+    # collects the child's exit status whenever that comes
+    threading.Thread(target=process.wait, name="clouditia-platform", daemon=True).start()
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        service = find(folder)
+        if service is not None:
+            return service
+        if process.poll() is not None:
+            raise ConnectionFailedError(
+                f"The platform of this machine did not start: {_last_line(log, begin)} "
+                f"Its log is {log}."
+            )
+        time.sleep(0.01)
+    process.terminate()
+    raise ConnectionFailedError(
+        f"The platform of this machine did not answer within {START_TIMEOUT:.0f} s: "
+        f"{_last_line(log, begin)} Its log is {log}."
+    )
+
+
+def _last_line(log: Path, begin: int) -> str:
+    with log.open("rb") as lines:
+        lines.seek(begin)
+        words = [line.strip() for line in lines.read().decode(errors="replace").splitlines()]
+    last = next((line for line in reversed(words) if line), "it said nothing.")
+    return last if last.endswith((".", "!")) else f"{last}."
