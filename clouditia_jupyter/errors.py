@@ -260,7 +260,7 @@ def _remote_error_class(ename: str) -> type[RemoteError]:
     # not BaseException's other children: a remote SystemExit must not end the local kernel
     if isinstance(builtin, type) and issubclass(builtin, Exception):
         try:
-            cls = type(ename, (RemoteError, builtin), {"__module__": __name__})
+            cls: type[RemoteError] = type(ename, (RemoteError, builtin), {"__module__": __name__})
             cls.__new__(cls)
         except TypeError:  # a builtin that does not combine, or cannot be made without arguments
             pass

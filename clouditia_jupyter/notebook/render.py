@@ -45,7 +45,7 @@ class Renderer:
 
     def _stream(self, content: Content) -> None:
         # the names are looked up each time: %%capture and contextlib replace them
-        stream = sys.stderr if content.get("name") == "stderr" else sys.stdout
+        stream: Any = getattr(sys, "stderr" if content.get("name") == "stderr" else "stdout")
         stream.write(content["text"])
         if stream is sys.__stdout__ or stream is sys.__stderr__:
             stream.flush()  # a terminal shows a progress bar's half lines at once

@@ -31,20 +31,21 @@ START_TIMEOUT = 60.0
 IDLE_EXIT = 900
 
 
-def find(folder: Path) -> Service | None:
+def find(folder: Path, *, besides: Service | None = None) -> Service | None:
     """Return the platform that runs on the state folder; None where none answers.
 
-    A file that a killed platform left behind is told by its port, on which nobody listens.
+    A file that a killed platform left behind is told by its port, on which nobody listens. Where
+    a stranger listens there by now, the caller finds that out and asks again for one ``besides``.
     """
     try:
         service = Service.from_ready(json.loads((folder / "platform.json").read_text()))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return service if _listens(service.computing_url) else None
+    return service if service != besides and _listens(service.computing_url) else None
 
 
-def find_or_start(folder: Path) -> Service:
-    """Return the platform of the state folder, started if need be.
+def find_or_start(folder: Path, *, besides: Service | None = None) -> Service:
+    """Return the platform of the state folder, started if need be; never ``besides``.
 
     Raises
     ------
@@ -53,13 +54,13 @@ def find_or_start(folder: Path) -> Service:
     ConnectionFailedError
         If the platform does not start; it gives the reason and where the log is.
     """
-    running = find(folder)
+    running = find(folder, besides=besides)
     if running is not None:
         return running
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _only_one_starts(folder):
-            return find(folder) or _start(folder)
+            return find(folder, besides=besides) or _start(folder, besides)
     except OSError as error:
         if isinstance(error, ConnectionFailedError):
             raise
@@ -88,12 +89,14 @@ def _only_one_starts(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _start(folder: Path) -> Service:
+def _start(folder: Path, besides: Service | None) -> Service:
     log = folder / "platform.log"
     command = [sys.executable, "-m", "clouditia_jupyter.platform", "--state", str(folder)]
     command += ["--port", "0", "--idle-exit", str(IDLE_EXIT)]
-    with log.open("ab") as stdio:
-        begin = stdio.tell()
+    # the platform's first line holds its key
+    private = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with os.fdopen(private, "ab") as stdio:
+        begin = os.fstat(private).st_size
         # its own session, so that it outlives this kernel and an interrupt does not reach it
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stdio, stderr=stdio, start_new_session=True
@@ -102,7 +105,7 @@ def _start(folder: Path) -> Service:
     threading.Thread(target=process.wait, name="clouditia-platform", daemon=True).start()
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
-        service = find(folder)
+        service = find(folder, besides=besides)
         if service is not None:
             return service
         if process.poll() is not None:
@@ -119,8 +122,9 @@ def _start(folder: Path) -> Service:
 
 
 def _last_line(log: Path, begin: int) -> str:
+    """Return the last thing that the platform said since ``begin``; never its ready line."""
     with log.open("rb") as lines:
         lines.seek(begin)
         words = [line.strip() for line in lines.read().decode(errors="replace").splitlines()]
-    last = next((line for line in reversed(words) if line), "it said nothing.")
+    last = next((line for line in reversed(words) if line and line[0] != "{"), "it said nothing.")
     return last if last.endswith((".", "!")) else f"{last}."

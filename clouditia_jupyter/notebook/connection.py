@@ -1,0 +1,161 @@
+"""The service in use: its manager, the current session, and the live sessions that were opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clouditia_jupyter.client.live import LiveSession
+from clouditia_jupyter.client.manager import GPUManager
+from clouditia_jupyter.errors import (
+    APIError,
+    ConnectionFailedError,
+    SessionNotFoundError,
+    SessionStateError,
+)
+from clouditia_jupyter.models import LIVE_STATUSES
+from clouditia_jupyter.notebook import resolve, starter
+
+if TYPE_CHECKING:
+    from clouditia_jupyter.config import Service, Settings
+    from clouditia_jupyter.models import GPUSession
+
+
+class Connection:
+    """What one notebook has open.
+
+    Parameters
+    ----------
+    settings
+        Say which service it is; a change of them counts from the next command.
+
+    Attributes
+    ----------
+    current
+        The full id of the session that cells run in; None where none was chosen.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.current: str | None = None
+        self._settings = settings
+        self._service: Service | None = None
+        self._manager: GPUManager | None = None
+        # our own session keys stay in here
+        self._lives: dict[str, LiveSession] = {}
+        self._known: dict[str, GPUSession] = {}
+
+    @property
+    def service(self) -> Service:
+        """The service that :meth:`open` connected to last."""
+        assert self._service is not None, "nothing is open yet"
+        return self._service
+
+    def open(self) -> GPUManager:
+        """Return the manager for the service that the settings name now.
+
+        A local platform is started where none runs, and found again where it came back at another
+        port.
+
+        Raises
+        ------
+        ClouditiaError
+            If there is no such service, or it refuses the key.
+        """
+        named = self._settings.remote_service()
+        folder = self._settings.state_folder()
+        if self._manager is not None and self._service == (named or starter.find(folder)):
+            return self._manager
+        before = self._service
+        self.close()
+        if named is None:
+            service = starter.find_or_start(folder)
+            try:
+                manager = self._connect(service)
+            except (APIError, ConnectionFailedError):
+                # somebody else listens where a killed platform did
+                service = starter.find_or_start(folder, besides=service)
+                manager = self._connect(service)
+        else:
+            service = named
+            manager = self._connect(service)
+        if before is not None and not (before.local and service.local):
+            self.current = None
+        self._service, self._manager = service, manager
+        return manager
+
+    def _connect(self, service: Service) -> GPUManager:
+        return GPUManager(service.api_key, service.computing_url, self._settings.timeout)
+
+    def close(self) -> None:
+        """Close what is open; sessions and the platform run on."""
+        for live in self._lives.values():
+            live.close()
+        self._lives.clear()
+        self._known.clear()
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+
+    def session(self, word: str | None = None) -> GPUSession:
+        """Return the session that ``word`` means; without one, the current or the only one.
+
+        Raises
+        ------
+        SessionNotFoundError, AmbiguousIdError, SessionStateError
+            If that is none or several.
+        """
+        manager = self.open()
+        if word is not None:
+            return resolve.session(manager.list_sessions(), word)
+        if self.current is not None:
+            try:
+                return manager.get_session(self.current)
+            except SessionNotFoundError:
+                self.current = None
+        return resolve.only_running(manager.list_sessions())
+
+    def live(self, word: str | None = None) -> tuple[GPUSession, LiveSession]:
+        """Return a session to run code in; after the first time, without a request.
+
+        Raises
+        ------
+        SessionStateError
+            If it does not run, with the next step.
+        """
+        cached = self.current if word is None else word
+        session = None if cached is None else self._known.get(cached)
+        if session is None:
+            session = self.session(word)
+            self._require_running(session)
+            if word is None:
+                self.current = session.id
+            self._known[word or session.id] = session
+        live = self._lives.get(session.id)
+        if live is None:
+            key = self.open().generate_sdk_key(session.id, name="notebook cells")
+            live = LiveSession(key, self.service.editor_url, self._settings.timeout)
+            self._lives[session.id] = live
+        return session, live
+
+    def forget(self, session_id: str) -> None:
+        """Drop what is kept of a session: it was stopped or renamed, or its key is no good."""
+        live = self._lives.pop(session_id, None)
+        if live is not None:
+            live.close()
+        self._known = {w: s for w, s in self._known.items() if s.id != session_id}
+
+    def _require_running(self, session: GPUSession) -> None:
+        if session.status == "running":
+            return
+        name = resolve.label(session)
+        if session.status in LIVE_STATUSES:
+            raise SessionStateError(
+                f"Session {name} is {session.status}, and runs no cells now: "
+                "%clouditia show says how far it is."
+            )
+        why = f" ({session.stop_reason})" if session.stop_reason else ""
+        if self.current == session.id:
+            self.current = None
+        raise SessionStateError(
+            f"Session {name} is {session.status}{why}: choose another with %clouditia use, or "
+            "create one with %clouditia create."
+        )
