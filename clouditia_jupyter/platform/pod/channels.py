@@ -1,0 +1,119 @@
+"""The pod's end of a kernel's ZMQ sockets, read on the event loop without copies in between.
+
+Content arrives as the JSON bytes that the kernel sent, so that a cell's output can go into its
+log and on to the client unparsed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import zmq
+from jupyter_client.session import Session
+
+_DELIMITER = b"<IDS|MSG>"
+_RECONNECT_MS = 5
+#: The kernel's channels and the ports (for ipc: file suffixes) they listen on.
+PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
+
+
+class Message(NamedTuple):
+    """One message from the kernel; ``content`` is its JSON, unparsed."""
+
+    channel: str
+    type: str
+    parent_id: str
+    content: bytes
+    metadata: bytes
+    buffers: list[bytes]
+
+
+class Channels:
+    """Sockets to one kernel.
+
+    Parameters
+    ----------
+    address
+        Path that the kernel's ``ipc`` endpoints begin with.
+    key
+        The connection file's signing key.
+    on_messages
+        Called on the event loop with all messages of one wake-up, in order of arrival per channel.
+    """
+
+    def __init__(
+        self, address: Path, key: bytes, on_messages: Callable[[list[Message]], None]
+    ) -> None:
+        self._session = Session(key=key, signature_scheme="hmac-sha256")
+        self._on_messages = on_messages
+        self._context = zmq.Context()
+        self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        self._loop = asyncio.get_running_loop()
+        for name, kind in (
+            ("shell", zmq.DEALER),
+            ("control", zmq.DEALER),
+            ("stdin", zmq.DEALER),
+            ("iopub", zmq.SUB),
+        ):
+            socket = self._context.socket(kind)
+            socket.linger = 0
+            socket.reconnect_ivl = _RECONNECT_MS
+            socket.rcvhwm = 0  # a slow reader must not make the kernel drop output
+            if kind == zmq.SUB:
+                socket.subscribe(b"")
+            else:
+                socket.identity = self._session.bsession
+            socket.connect(f"ipc://{address}-{PORTS[name]}")
+            self._sockets[name] = socket
+            self._loop.add_reader(socket.fileno(), self._drain)
+
+    def send(self, channel: str, msg_type: str, content: dict[str, Any], msg_id: str = "") -> str:
+        """Send a request and return its ``msg_id``: the given one, or a new one."""
+        header = self._session.msg_header(msg_type)
+        if msg_id:
+            header["msg_id"] = msg_id
+        message = self._session.msg(msg_type, content, header=header)
+        self._sockets[channel].send_multipart(self._session.serialize(message))
+        # sending may consume the edge that the reader waits for
+        self._loop.call_soon(self._drain)
+        return str(header["msg_id"])
+
+    def close(self) -> None:
+        """Close the sockets; nothing is delivered afterwards."""
+        for socket in self._sockets.values():
+            self._loop.remove_reader(socket.fileno())
+            socket.close()
+        self._sockets.clear()
+        self._context.term()
+
+    def _drain(self) -> None:
+        """Read until every socket is empty: ZMQ tells of new messages only once."""
+        messages: list[Message] = []
+        # outputs before replies: a reply must not overtake what its cell printed
+        for name in ("iopub", "shell", "control", "stdin"):
+            socket = self._sockets.get(name)
+            while socket is not None:
+                try:
+                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                except zmq.Again:
+                    break
+                messages.append(_parse(name, frames))
+        if messages:
+            self._on_messages(messages)
+
+
+def _parse(channel: str, frames: list[bytes]) -> Message:
+    start = frames.index(_DELIMITER) + 2  # past the delimiter and the signature
+    header, parent, metadata, content = frames[start : start + 4]
+    return Message(
+        channel,
+        json.loads(header)["msg_type"],
+        json.loads(parent).get("msg_id", ""),
+        content,
+        metadata,
+        frames[start + 4 :],
+    )

@@ -1,0 +1,149 @@
+"""What runs inside a session's kernel process: an IPython kernel without its fixed waits.
+
+A stock kernel sleeps half a millisecond before each reply and hands four flushes a cell to its
+output thread and back, even with nothing to flush. Both are taken out here, through the
+kernel's own traits, so a remote cell can be quicker than a local one.
+
+The pod calls the functions below by name, as silent expressions between two cells.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from ipykernel.iostream import OutStream
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+
+_PR_SET_PDEATHSIG = 1
+
+
+class PromptOutStream(OutStream):
+    """An output stream whose flush costs nothing when there is nothing to flush."""
+
+    def flush(self) -> None:
+        """Hand what is buffered to the output thread, and wait until it is sent."""
+        with self._buffer_lock:
+            if not self._buffers:
+                return
+        thread = self.pub_thread and self.pub_thread.thread
+        if not thread or not thread.is_alive() or thread.ident == threading.get_ident():
+            self._flush()  # type: ignore[no-untyped-call]
+            return
+        sent = threading.Event()
+
+        def send() -> None:
+            try:
+                self._flush()  # type: ignore[no-untyped-call]
+            finally:
+                sent.set()
+
+        # the wait stays where there is something to lose: what a program flushed before it
+        # crashed must have left the process
+        self.pub_thread.schedule(send)
+        sent.wait(self.flush_timeout)
+
+
+class PodKernel(IPythonKernel):
+    """The stock IPython kernel, answering at once."""
+
+    _execute_sleep = 0.0
+
+
+class PodKernelApp(IPKernelApp):
+    """Starts a :class:`PodKernel`, which ends with its pod and with nothing else."""
+
+    kernel_class = PodKernel
+    outstream_class = "clouditia_jupyter.platform.pod.entry.PromptOutStream"
+    # somebody's child: do not tell a terminal how to connect
+    parent_handle = 1
+
+    def init_poller(self) -> None:
+        """Poll for no parent: in a sandbox the parent's id means nothing; see ``main``."""
+
+
+def configure(
+    cpus: list[int], memory_bytes: int, file_bytes: int, environment: dict[str, str]
+) -> None:
+    """Give a kernel that was started blank its session's resources.
+
+    ``memory_bytes`` counts from what the kernel itself needs; beyond it a run meets
+    ``MemoryError``. These are guard rails, not isolation.
+    """
+    os.environ.update(environment)
+    for task in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(task.name), cpus)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (_data_in_use() + memory_bytes, hard))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, hard))
+
+
+def _data_in_use() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def put_value(name: str, fmt: str, path: str) -> None:
+    """Bind ``name`` in the session's namespace to the value encoded in the file at ``path``."""
+    from clouditia_jupyter import values
+
+    _namespace()[name] = values.load(fmt, path)
+
+
+def get_value(name: str, path: str, allow_pickle: bool) -> dict[str, Any]:
+    """Encode the value of ``name`` into the file at ``path``.
+
+    Returns
+    -------
+    dict
+        ``{"format": str}``; or, where there is no such name, ``{"missing": [near names]}``; or,
+        where the value cannot cross, ``{"refused": message}``.
+    """
+    import difflib
+
+    from clouditia_jupyter import values
+    from clouditia_jupyter.errors import ValueTransferError
+
+    namespace = _namespace()
+    if name not in namespace:
+        public = [key for key in namespace if not key.startswith("_")]
+        return {"missing": difflib.get_close_matches(name, public, n=5, cutoff=0.5)}
+    try:
+        return {"format": values.dump(namespace[name], path, allow_pickle=allow_pickle)}
+    except ValueTransferError as error:
+        return {"refused": str(error)}
+
+
+def _namespace() -> dict[str, Any]:
+    shell: Any = PodKernelApp.instance().shell
+    namespace: dict[str, Any] = shell.user_ns
+    return namespace
+
+
+def main() -> None:
+    """Run the kernel that the connection file on the command line describes."""
+    # a group of its own, so that an interrupt reaches what the cell started and nobody else
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+    # a kernel whose pod is gone can reach nobody, but would hold its GPU
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    # the working folder, as in a local notebook, and not the folder of this file
+    sys.path[:1] = [""]
+    PodKernelApp.launch_instance()
+
+
+if __name__ == "__main__":
+    # an import by the pod's expressions must find this very module
+    sys.modules["clouditia_jupyter.platform.pod.entry"] = sys.modules["__main__"]
+    main()

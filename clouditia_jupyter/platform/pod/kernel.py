@@ -1,0 +1,245 @@
+"""One Jupyter kernel of a session: its process, its requests, its end."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import os
+import secrets
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from clouditia_jupyter.errors import SessionLostError
+from clouditia_jupyter.platform.pod.channels import PORTS, Channels, Message
+from clouditia_jupyter.platform.pod.processes import kill_tree
+from clouditia_jupyter.platform.pod.run import Run
+from clouditia_jupyter.platform.pod.sandbox import Sandbox
+
+_ENTRY = "clouditia_jupyter.platform.pod.entry"
+_START_TIMEOUT = 60.0
+
+
+class Kernel:
+    """A kernel in the session's sandbox, which executes one run after the other.
+
+    Parameters
+    ----------
+    sandbox
+        Where the process runs.
+    name
+        Distinguishes this kernel's files from those of the session's other kernels.
+    log
+        File for what the process itself writes.
+    on_death
+        Called with the reason when the process ends unasked.
+    """
+
+    def __init__(
+        self, sandbox: Sandbox, name: str, log: Path, on_death: Callable[[str], None] | None = None
+    ) -> None:
+        self._sandbox = sandbox
+        self._address = sandbox.runtime / name
+        self._log = log
+        self._on_death = on_death
+        self._runs: dict[str, Run] = {}
+        self._queue: deque[Run] = deque()
+        self._current: Run | None = None
+        self._late: list[tuple[str, bytes]] = []
+        self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._channels: Channels | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._welcomed = asyncio.Event()
+        self.death_note = ""
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id, or that of the fence around it; None when there is none."""
+        alive = self._process is not None and self._process.returncode is None
+        return self._process.pid if alive and self._process else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is being executed."""
+        return self._current is not None
+
+    async def start(self) -> None:
+        """Start the process and return when it answers.
+
+        Raises
+        ------
+        SessionLostError
+            If it ends or stays silent instead; with the last lines it wrote.
+        """
+        key = secrets.token_hex(16).encode()
+        connection = self._write_connection_file(key)
+        self._welcomed.clear()
+        self.death_note = ""
+        argv = [sys.executable, "-m", _ENTRY, "-f", str(connection)]
+        argv += ["--HistoryManager.hist_file=:memory:"]
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._sandbox.command(argv),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._sandbox.folder,
+                env=self._sandbox.environment(os.environ),
+                start_new_session=True,
+            )
+        self._channels = Channels(self._address, key, self._on_messages)
+        self._watcher = asyncio.create_task(self._watch(self._process))
+        answer = self._request("control", "kernel_info_request", {})
+        try:
+            ready = asyncio.gather(answer, self._welcomed.wait())
+            await asyncio.wait_for(ready, _START_TIMEOUT)
+        except (TimeoutError, asyncio.TimeoutError):
+            await self.kill()
+            raise SessionLostError(
+                f"The kernel did not answer within {_START_TIMEOUT:.0f} s. {self._last_words()}"
+            ) from None
+
+    def submit(self, run: Run) -> None:
+        """Execute ``run`` when all earlier ones are over."""
+        self._runs[run.run_id] = run
+        self._queue.append(run)
+        self._next()
+
+    async def evaluate(self, expression: str) -> Any:
+        """Return the value of an expression, silently, between two runs.
+
+        Its repr must be a Python literal. Raises SessionLostError if the kernel dies or the
+        expression fails.
+        """
+        content = {
+            "code": "",
+            "silent": True,
+            "store_history": False,
+            "user_expressions": {"value": expression},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        reply = await self._request("shell", "execute_request", content)
+        value = (reply.get("user_expressions") or {}).get("value") or reply
+        if value.get("status") != "ok":
+            raise SessionLostError(f"{value.get('ename')}: {value.get('evalue')}")
+        return ast.literal_eval(value["data"]["text/plain"])
+
+    async def interrupt(self, run: Run) -> None:
+        """Interrupt ``run`` if it is being executed; drop it if it is still queued."""
+        if run in self._queue:
+            self._queue.remove(run)
+            run.lose("The run was cancelled before it began.")
+        elif run is self._current:
+            await run.begun.wait()  # before that, the kernel would ignore the signal
+            if not run.over:
+                await self._request("control", "interrupt_request", {})
+
+    async def kill(self, reason: str = "The kernel was stopped; its variables are gone.") -> None:
+        """End the process and everything that it started; queued runs are lost."""
+        process, self._process = self._process, None
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if process is not None and process.returncode is None:
+            kill_tree(process.pid)
+            await process.wait()
+        self._bury(reason)
+
+    def _write_connection_file(self, key: bytes) -> Path:
+        path = self._address.with_suffix(".json")
+        ports = {f"{name}_port": port for name, port in PORTS.items()}
+        scheme = {"signature_scheme": "hmac-sha256", "key": key.decode()}
+        info = {"transport": "ipc", "ip": str(self._address), **ports, **scheme}
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            json.dump(info, file)
+        return path
+
+    def _request(
+        self, channel: str, msg_type: str, content: dict[str, Any]
+    ) -> asyncio.Future[dict[str, Any]]:
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        if self._channels is None:
+            answer.set_exception(SessionLostError(self.death_note or "The kernel is not running."))
+        else:
+            self._replies[self._channels.send(channel, msg_type, content)] = answer
+        return answer
+
+    def _next(self) -> None:
+        if self._current is None and self._queue and self._channels is not None:
+            self._current = run = self._queue.popleft()
+            content = {
+                "code": run.code,
+                "silent": False,
+                "store_history": run.store_history,
+                "user_expressions": {},
+                "allow_stdin": False,
+                # the pod sends one run at a time: there is nothing behind it to abort
+                "stop_on_error": False,
+            }
+            run.begin(self._late)
+            self._late = []
+            self._channels.send("shell", "execute_request", content, run.run_id)
+
+    def _on_messages(self, messages: list[Message]) -> None:
+        by_run: dict[str, list[Message]] = {}
+        for message in messages:
+            if message.parent_id in self._runs:
+                by_run.setdefault(message.parent_id, []).append(message)
+            elif message.type == "iopub_welcome":
+                self._welcomed.set()
+            elif message.type.endswith("_reply"):
+                answer = self._replies.pop(message.parent_id, None)
+                if answer is not None and not answer.done():
+                    answer.set_result(json.loads(message.content))
+        for run_id, own in by_run.items():
+            run = self._runs[run_id]
+            if (
+                run.over
+            ):  # a thread that outlives its cell: shown by the next one, as nothing is lost
+                self._late += run.outputs(own)
+                continue
+            run.take(own)
+            if run.over and run is self._current:
+                self._current = None
+                self._next()
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        code = await process.wait()
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+        if code > 128:  # a fence reports its child's signal this way
+            how = f"was ended by signal {code - 128}"
+        # what it printed last may still be on its way through the sockets
+        await asyncio.sleep(0.05)
+        reason = f"The kernel {how}; its variables are gone. {self._last_words()}".strip()
+        self._process = None
+        self._bury(self.death_note or reason)
+        if self._on_death is not None:
+            self._on_death(reason)
+
+    def _bury(self, reason: str) -> None:
+        self.death_note = reason
+        if self._channels is not None:
+            self._channels.close()
+            self._channels = None
+        lost = [self._current] if self._current else []
+        lost += self._queue
+        self._current = None
+        self._queue.clear()
+        for run in lost:
+            run.lose(reason)
+        for answer in self._replies.values():
+            if not answer.done():
+                answer.set_exception(SessionLostError(reason))
+        self._replies.clear()
+
+    def _last_words(self) -> str:
+        try:
+            lines = self._log.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return f"It last wrote: {lines[-1][:300]}" if lines else ""

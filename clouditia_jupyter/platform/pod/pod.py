@@ -1,0 +1,164 @@
+"""A pod: the process that is one session.
+
+It starts blank, with a kernel that answers, and becomes a session when the platform assigns it one;
+so a warm pod and a cold one differ only in when they were started. It owns the kernel, keeps every
+output in the session's folder, and lives on when the platform, the notebook or the network are
+gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clouditia_jupyter.errors import (
+    InvalidRequestError,
+    JobNotFoundError,
+    SessionStateError,
+    ValueTransferError,
+)
+from clouditia_jupyter.platform.pod.jobs import Jobs
+from clouditia_jupyter.platform.pod.kernel import Kernel
+from clouditia_jupyter.platform.pod.limits import Limits, call
+from clouditia_jupyter.platform.pod.namespaces import Namespaces
+from clouditia_jupyter.platform.pod.processes import memory_in_use
+from clouditia_jupyter.platform.pod.run import Run
+from clouditia_jupyter.platform.pod.sandbox import Sandbox
+
+_RUN_ID = re.compile(r"[0-9A-Za-z_-]{8,80}")
+_WATCH_SECONDS = 2.0
+
+
+class Pod:
+    """One session's kernel, runs, values, jobs and namespaces.
+
+    Parameters
+    ----------
+    sandbox
+        Where everything of the session runs.
+    folder
+        The pod's own folder, out of the session's sight: logs of runs and jobs.
+    """
+
+    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.session_id: str | None = None
+        self._limits: Limits | None = None
+        self._runs: dict[str, Run] = {}
+        self._runs_folder = folder / "runs"
+        jobs = folder / "jobs"
+        for path in (self._runs_folder, jobs):
+            path.mkdir(parents=True, exist_ok=True)
+        log = folder / "kernel.log"
+        self.kernel = Kernel(sandbox, "main", log, self._kernel_died)
+        self.jobs = Jobs(sandbox, jobs)
+        self.namespaces = Namespaces(sandbox, self._runs_folder, log)
+        self._restarting: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """The session's limits; a blank pod has none and runs nothing."""
+        if self._limits is None:
+            raise SessionStateError("This pod has no session yet.")
+        return self._limits
+
+    async def assign(self, session_id: str, limits: Limits) -> None:
+        """Become the session ``session_id``."""
+        if self.session_id not in (None, session_id):
+            raise SessionStateError("This pod has a session already.")
+        self.session_id, self._limits = session_id, limits
+        await self.kernel.evaluate(limits.expression())
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch_memory(limits.memory_bytes))
+
+    def run(self, code: str, run_id: str = "", *, store_history: bool = True) -> Run:
+        """Return the run ``run_id``, begun now unless it exists already."""
+        _ = self.limits
+        run_id = run_id or uuid.uuid4().hex
+        if run_id in self._runs:
+            return self._runs[run_id]
+        if not _RUN_ID.fullmatch(run_id):
+            raise InvalidRequestError("A run_id is 8 to 80 letters, digits, - and _.")
+        run = Run(run_id, code, self._runs_folder, store_history=store_history)
+        self._runs[run_id] = run
+        self.kernel.submit(run)
+        return run
+
+    def find_run(self, run_id: str) -> Run:
+        """Return an earlier run."""
+        try:
+            return self._runs[run_id]
+        except KeyError:
+            raise JobNotFoundError(
+                f"No run has the id {run_id!r}. List them: GET /api/runs/."
+            ) from None
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """Return what is known of each run, the newest first."""
+        return [run.summary() for run in reversed(self._runs.values())]
+
+    async def restart(self, reason: str) -> None:
+        """Replace the kernel with a fresh one; runs that had not finished are lost."""
+        await self.kernel.kill(reason)
+        await self.kernel.start()
+        if self._limits is not None:
+            await self.kernel.evaluate(self._limits.expression())
+
+    async def put_value(self, name: str, fmt: str, path: Path) -> None:
+        """Bind ``name`` in the kernel to the value encoded in the file at ``path``."""
+        _identifier(name)
+        await self.kernel.evaluate(f"{call('put_value')}({name!r}, {fmt!r}, {str(path)!r})")
+
+    async def get_value(self, name: str, path: Path, *, allow_pickle: bool) -> str:
+        """Encode the kernel's value of ``name`` into the file at ``path``; return the format."""
+        _identifier(name)
+        arguments = (name, str(path), allow_pickle)
+        answer: Mapping[str, Any] = await self.kernel.evaluate(f"{call('get_value')}{arguments!r}")
+        if "missing" in answer:
+            near = ", ".join(answer["missing"])
+            hint = f" Near names: {near}." if near else ""
+            raise ValueTransferError(f"The session has no variable {name!r}.{hint}")
+        if "refused" in answer:
+            raise ValueTransferError(str(answer["refused"]))
+        return str(answer["format"])
+
+    async def close(self) -> None:
+        """End everything that the session started."""
+        for task in (self._watcher, self._restarting):
+            if task is not None:
+                task.cancel()
+        for job in self.jobs.list(None, 1 << 30):
+            job.cancel()
+        await self.namespaces.close()
+        await self.kernel.kill("The session was stopped.")
+
+    def _kernel_died(self, reason: str) -> None:
+        # as a local notebook's server does: the next cell finds a fresh kernel
+        self._restarting = asyncio.create_task(self.restart(reason))
+
+    async def _watch_memory(self, limit: int) -> None:
+        """End a kernel whose processes together use more than the session has.
+
+        The kernel's own limit gives a clean MemoryError, but holds for one process at a time.
+        """
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            pid = self.kernel.pid
+            if pid is not None and self.kernel.busy:
+                used = await asyncio.to_thread(memory_in_use, pid)
+                if used > limit * 1.1 and pid == self.kernel.pid:
+                    await self.restart(
+                        f"The session used {used / 2**30:.1f} GB of its {limit / 2**30:.0f} GB of "
+                        "RAM; its kernel was restarted and its variables are gone. Create a "
+                        "session with more --ram."
+                    )
+
+
+def _identifier(name: str) -> None:
+    if not name.isidentifier():
+        raise InvalidRequestError(f"{name!r} is no variable name.")

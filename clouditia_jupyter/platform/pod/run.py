@@ -1,0 +1,153 @@
+"""A cell run: one piece of code executed in a session's kernel, and its event log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from clouditia_jupyter.platform.pod.channels import Message
+from clouditia_jupyter.platform.pod.log import EventLog
+
+#: Kernel messages that are output, and go into the log as they come.
+OUTPUTS = frozenset(
+    {
+        "stream",
+        "display_data",
+        "update_display_data",
+        "execute_result",
+        "error",
+        "clear_output",
+    }
+)
+#: How a stream's content begins, in either spelling of the kernel's JSON encoder.
+_STREAM_HEADS = tuple(
+    template.replace(b"?", name)
+    for name in (b"stdout", b"stderr")
+    for template in (b'{"name":"?","text":"', b'{"name": "?", "text": "')
+)
+_STREAM_TAIL = b'"}'
+
+
+class Run:
+    """One run, from being queued to its ``done`` event.
+
+    Attributes
+    ----------
+    status
+        ``queued``, ``running``, then ``ok``, ``error`` or ``lost``.
+    started, finished
+        Unix times; None until then.
+    begun
+        Set once the kernel has taken up the code, so that an interrupt finds it.
+    """
+
+    def __init__(self, run_id: str, code: str, folder: Path, *, store_history: bool = True) -> None:
+        self.run_id = run_id
+        self.code = code
+        self.store_history = store_history
+        self.log = EventLog(folder / f"{run_id}.ndjson")
+        self.status = "queued"
+        self.started: float | None = None
+        self.finished: float | None = None
+        self.begun = asyncio.Event()
+        self._reply: dict[str, Any] | None = None
+        self._idle = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the ``done`` event has been written."""
+        return self.finished is not None
+
+    def outputs(self, messages: list[Message]) -> list[tuple[str, bytes]]:
+        """Return the outputs among the kernel's messages, and note what else they say."""
+        outputs: list[tuple[str, bytes]] = []
+        for message in messages:
+            if message.type in OUTPUTS:
+                outputs.append((message.type, message.content))
+            elif message.type == "execute_input":
+                self.begun.set()
+            elif message.type == "execute_reply":
+                self._reply = json.loads(message.content)
+                outputs += _pages(self._reply)
+            elif message.type == "status" and b'"idle"' in message.content:
+                self._idle = True
+        return outputs
+
+    def take(self, messages: list[Message]) -> None:
+        """Log what the kernel says of this run, and finish when it has said everything."""
+        outputs = self.outputs(messages)
+        if self._reply is not None and self._idle:
+            status = "ok" if self._reply.get("status") == "ok" else "error"
+            self._finish(outputs, status, self._reply.get("execution_count"))
+        elif outputs:
+            self.log.append(coalesce(outputs))
+
+    def begin(self, earlier: list[tuple[str, bytes]]) -> None:
+        """Note that the code goes to the kernel now; ``earlier`` outputs are shown first."""
+        self.status, self.started = "running", time.time()
+        if earlier:
+            self.log.append(coalesce(earlier))
+
+    def lose(self, reason: str) -> None:
+        """Finish a run whose kernel is gone, or that was cancelled before it began."""
+        if not self.over:
+            content = {"ename": "SessionLostError", "evalue": reason, "traceback": [reason]}
+            self._finish([("error", json.dumps(content).encode())], "lost", None)
+
+    def _finish(self, outputs: list[tuple[str, bytes]], status: str, count: int | None) -> None:
+        self.status, self.finished = status, time.time()
+        seconds = round(self.finished - (self.started or self.finished), 6)
+        done = {"status": status, "execution_count": count, "seconds": seconds}
+        self.log.append([*coalesce(outputs), ("done", json.dumps(done).encode())])
+        self.log.close()
+        self.begun.set()
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the list of runs says of this one."""
+        end = self.finished or time.time()
+        return {
+            "run_id": self.run_id,
+            "status": self.status,
+            "started_at": self.started,
+            "seconds": round(end - self.started, 3) if self.started else 0.0,
+            "first_line": next((line for line in self.code.splitlines() if line.strip()), "")[:200],
+            "events": len(self.log),
+        }
+
+
+def coalesce(events: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """Join neighbouring stream texts of the same name into one event.
+
+    Works on the JSON bytes, in the forms in which the kernel writes them; anything else is left
+    as it is.
+    """
+    joined: list[tuple[str, bytes]] = []
+    parts: list[bytes] = []
+    open_head: bytes | None = None
+    for kind, content in events:
+        head = next((h for h in _STREAM_HEADS if kind == "stream" and content.startswith(h)), None)
+        if open_head is not None and head == open_head:
+            parts.append(content[len(head) : -len(_STREAM_TAIL)])
+            continue
+        if open_head is not None:
+            joined.append(("stream", b"".join([open_head, *parts, _STREAM_TAIL])))
+        if head is None:
+            joined.append((kind, content))
+        else:
+            parts = [content[len(head) : -len(_STREAM_TAIL)]]
+        open_head = head
+    if open_head is not None:
+        joined.append(("stream", b"".join([open_head, *parts, _STREAM_TAIL])))
+    return joined
+
+
+def _pages(reply: dict[str, Any]) -> list[tuple[str, bytes]]:
+    """Return what the reply wants shown in a pager (``obj?``) as displays."""
+    return [
+        ("display_data", json.dumps({"data": page["data"], "metadata": {}}).encode())
+        for page in reply.get("payload") or []
+        if page.get("source") == "page" and page.get("data")
+    ]
