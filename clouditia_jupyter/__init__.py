@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from clouditia_jupyter.client.live import LiveSession, RunResult, ShellResult
+    from clouditia_jupyter.client.live import LiveSession
     from clouditia_jupyter.client.manager import GPUManager
+    from clouditia_jupyter.client.results import RunResult, ShellResult
     from clouditia_jupyter.errors import (
         AmbiguousIdError,
         APIError,
@@ -61,8 +62,8 @@ _HOMES = {
     "LiveSession": "client.live",
     "QueueAttempt": "models",
     "QueueJob": "models",
-    "RunResult": "client.live",
-    "ShellResult": "client.live",
+    "RunResult": "client.results",
+    "ShellResult": "client.results",
     "load_ipython_extension": "notebook.extension",
     "unload_ipython_extension": "notebook.extension",
 }

@@ -125,7 +125,7 @@ class Connection:
         session = None if cached is None else self._known.get(cached)
         if session is None:
             session = self.session(word)
-            self._require_running(session)
+            self.require_running(session)
             if word is None:
                 self.current = session.id
             self._known[word or session.id] = session
@@ -143,7 +143,7 @@ class Connection:
             live.close()
         self._known = {w: s for w, s in self._known.items() if s.id != session_id}
 
-    def _require_running(self, session: GPUSession) -> None:
+    def require_running(self, session: GPUSession) -> None:
         if session.status == "running":
             return
         name = resolve.label(session)

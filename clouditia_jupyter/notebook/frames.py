@@ -158,11 +158,14 @@ def _fields(item: Any, columns: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _frame(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    data = {}
+    index: Any = next(iter(columns))
+    data: dict[Any, pd.Series[Any]] = {}
     for name, dtype in columns.items():
-        column = [row[name] for row in rows]
+        column: Any = [row[name] for row in rows]
+        kind: Any = dtype
         if dtype == TIME:
-            data[name] = pd.Series(pd.to_datetime(column, utc=True)).astype(TIME)
+            data[name] = pd.Series(pd.to_datetime(column, utc=True)).astype(kind)
         else:
-            data[name] = pd.Series(column, dtype="object").astype(dtype)  # type: ignore[call-overload]
-    return pd.DataFrame(data).set_index(next(iter(columns)))
+            data[name] = pd.Series(column, dtype="object").astype(kind)
+    frame: pd.DataFrame = pd.DataFrame(data).set_index(index)
+    return frame

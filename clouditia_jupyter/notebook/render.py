@@ -47,7 +47,7 @@ class Renderer:
         # the names are looked up each time: %%capture and contextlib replace them
         stream: Any = getattr(sys, "stderr" if content.get("name") == "stderr" else "stdout")
         stream.write(content["text"])
-        if stream is sys.__stdout__ or stream is sys.__stderr__:
+        if stream in (sys.__stdout__, sys.__stderr__):
             stream.flush()  # a terminal shows a progress bar's half lines at once
 
     def _display(self, content: Content, *, update: bool = False) -> None:

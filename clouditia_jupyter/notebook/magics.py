@@ -1,0 +1,72 @@
+"""The two magics. They parse, then delegate; what they need further loads at the first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+
+from clouditia_jupyter.config import Settings
+from clouditia_jupyter.notebook.commands import RUN, overview
+from clouditia_jupyter.notebook.output import can_ask, say
+from clouditia_jupyter.notebook.parsing import HelpAsked, parse_line, parse_run, parser_of
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from clouditia_jupyter.notebook.actions import Context
+    from clouditia_jupyter.notebook.runner import Runner
+
+
+@magics_class
+class ClouditiaMagics(Magics, Settings):
+    """Rent GPUs and run cells on them."""
+
+    shell: InteractiveShell
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self._made: tuple[Context, Runner] | None = None
+
+    def _parts(self) -> tuple[Context, Runner]:
+        if self._made is None:
+            from clouditia_jupyter.notebook.actions import Context
+            from clouditia_jupyter.notebook.connection import Connection
+            from clouditia_jupyter.notebook.runner import Runner
+
+            connection = Connection(self)
+            self._made = Context(self.shell, connection), Runner(self.shell, connection)
+        return self._made
+
+    @line_magic
+    def clouditia(self, line: str) -> Any:
+        try:
+            command, arguments = parse_line(line)
+        except HelpAsked as asked:
+            say(str(asked))
+            return None
+        context, _ = self._parts()
+        from clouditia_jupyter.notebook import actions
+
+        return getattr(actions, command.name)(context, arguments)
+
+    @cell_magic
+    def clouditia_run(self, line: str, cell: str) -> None:
+        try:
+            arguments = parse_run(line)
+        except HelpAsked as asked:
+            say(str(asked))
+            return
+        _, runner = self._made or self._parts()
+        runner.run(arguments, cell, with_footer=self.footer and can_ask(self.shell))
+
+    def close(self) -> None:
+        """Close what is open; sessions run on."""
+        if self._made is not None:
+            self._made[0].connection.close()
+            self._made = None
+
+
+# what %clouditia? shows
+ClouditiaMagics.clouditia.__doc__ = overview()
+ClouditiaMagics.clouditia_run.__doc__ = parser_of(RUN).format_help()
