@@ -12,7 +12,8 @@ from IPython.core.error import UsageError
 from clouditia_jupyter.models import LIVE_STATUSES
 from clouditia_jupyter.notebook import resolve
 from clouditia_jupyter.notebook.lifecycle import create, stop
-from clouditia_jupyter.notebook.output import described, masked, money, say
+from clouditia_jupyter.notebook.output import say
+from clouditia_jupyter.notebook.wording import described, masked, money
 
 if TYPE_CHECKING:
     from argparse import Namespace

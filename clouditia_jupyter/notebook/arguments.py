@@ -99,3 +99,23 @@ def outputs(text: str) -> dict[str, str]:
         if not remote.isidentifier():
             raise ArgumentTypeError(f"brings back variables by name, and {remote!r} is no name")
     return pairs
+
+
+def session_status(text: str) -> str:
+    """Return a status that a session can have."""
+    from clouditia_jupyter.models import SESSION_STATUSES
+
+    return _one_of(text, SESSION_STATUSES)
+
+
+def queue_status(text: str) -> str:
+    """Return a status that a ticket can have."""
+    from clouditia_jupyter.models import QUEUE_STATUSES
+
+    return _one_of(text, QUEUE_STATUSES)
+
+
+def _one_of(text: str, known: tuple[str, ...]) -> str:
+    if text not in known:
+        raise ArgumentTypeError(f"must be one of {', '.join(known)}, not {text!r}")
+    return text

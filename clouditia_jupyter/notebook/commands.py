@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from clouditia_jupyter.models import QUEUE_STATUSES, SESSION_STATUSES
 from clouditia_jupyter.notebook import arguments
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 Offers = Literal["", "gpu", "session", "ticket", "variable"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Argument:
     """One option or positional argument.
 
@@ -41,7 +40,7 @@ class Argument:
     offers: Offers = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Command:
     """One command.
 
@@ -141,7 +140,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "sessions",
         "your sessions as a DataFrame",
-        (_arg("--status", choices=SESSION_STATUSES, help="only those in this state"),),
+        (
+            _arg(
+                "--status",
+                type=arguments.session_status,
+                metavar="STATUS",
+                help="only those in this state",
+            ),
+        ),
     ),
     Command("show", "one session in full", (_SESSION,)),
     Command(
@@ -183,7 +189,12 @@ COMMANDS: tuple[Command, ...] = (
                 help="list them, show the attempts of one, or cancel one",
             ),
             _arg("ticket", nargs="?", metavar="ID", offers="ticket", help="which one"),
-            _arg("--status", choices=QUEUE_STATUSES, help="only those in this state"),
+            _arg(
+                "--status",
+                type=arguments.queue_status,
+                metavar="STATUS",
+                help="only those in this state",
+            ),
         ),
     ),
     Command(
@@ -249,3 +260,14 @@ def overview() -> str:
             "create, and so on. $name and {expression} take values from your variables.",
         ]
     )
+
+
+def described(command: Command) -> str:
+    """Return the help of a magic of its own: its summary, and its options in one line each."""
+    rows = [
+        (f"{', '.join(a.names)} {a.settings.get('metavar', '')}".rstrip(), a.help)
+        for a in command.arguments
+    ]
+    width = max(len(names) for names, _ in rows)
+    lines = [f"  {names:<{width}}  {text}" for names, text in rows]
+    return "\n".join([f"{command.summary[0].upper()}{command.summary[1:]}.", "", *lines])

@@ -15,14 +15,8 @@ from clouditia_jupyter.errors import (
 )
 from clouditia_jupyter.models import CREATION_STEPS, LIVE_STATUSES, format_duration
 from clouditia_jupyter.notebook import resolve
-from clouditia_jupyter.notebook.output import (
-    UpdatingLine,
-    can_ask,
-    confirmed,
-    described,
-    money,
-    say,
-)
+from clouditia_jupyter.notebook.output import UpdatingLine, can_ask, confirmed, say
+from clouditia_jupyter.notebook.wording import described, money
 
 if TYPE_CHECKING:
     from argparse import Namespace

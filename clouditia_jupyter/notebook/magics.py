@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
 from clouditia_jupyter.config import Settings
-from clouditia_jupyter.notebook.commands import RUN, overview
+from clouditia_jupyter.notebook.commands import RUN, described, overview
 from clouditia_jupyter.notebook.output import can_ask, say
-from clouditia_jupyter.notebook.parsing import HelpAsked, parse_line, parse_run, parser_of
+from clouditia_jupyter.notebook.parsing import HelpAsked, parse_line, parse_run
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -69,4 +69,4 @@ class ClouditiaMagics(Magics, Settings):
 
 # what %clouditia? shows
 ClouditiaMagics.clouditia.__doc__ = overview()
-ClouditiaMagics.clouditia_run.__doc__ = parser_of(RUN).format_help()
+ClouditiaMagics.clouditia_run.__doc__ = described(RUN)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -62,6 +61,8 @@ class _HelpAction(argparse.Action):
 
 def near(word: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     """Return those of ``known`` that ``word`` may have been meant as, nearest first."""
+    from difflib import get_close_matches
+
     by_folded = {name.lower(): name for name in known}
     return [by_folded[m] for m in get_close_matches(word.lower(), by_folded, n=most, cutoff=0.6)]
 

@@ -21,10 +21,11 @@ from clouditia_jupyter.errors import (
     remote_error,
 )
 from clouditia_jupyter.notebook.follow import Ending, follow
-from clouditia_jupyter.notebook.output import footer, money, say
+from clouditia_jupyter.notebook.output import footnote, say
 from clouditia_jupyter.notebook.parsing import did_you_mean
 from clouditia_jupyter.notebook.render import Renderer
 from clouditia_jupyter.notebook.resolve import label
+from clouditia_jupyter.notebook.wording import money, spent
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -71,7 +72,7 @@ class Runner:
         if arguments.output:
             self._bring_back(live, arguments.output)
         if with_footer:
-            footer(self._shell, session, ending.seconds)
+            footnote(self._shell, spent(session, ending.seconds))
 
     def _local_values(self, pairs: Mapping[str, str]) -> dict[str, Any]:
         names = self._shell.user_ns
@@ -149,7 +150,7 @@ def _send(live: LiveSession, code: str, run_id: str, values: Mapping[str, Any]) 
     for name, value in values.items():
         live.push(name, value)
     try:
-        return live.start(code, run_id=run_id).open()
+        return live.start(code, run_id=run_id)
     except KeyboardInterrupt:
         # it may have reached the session all the same
         with suppress(JobNotFoundError):

@@ -1,0 +1,73 @@
+"""How sessions, money and keys are put into words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clouditia_jupyter.models import format_duration, gigabytes
+
+if TYPE_CHECKING:
+    from clouditia_jupyter.models import GPUSession
+
+
+def money(value: float | None, currency: str = "EUR") -> str:
+    """Return an amount to read: cents, or four digits where cents would say nothing."""
+    if value is None:
+        return f"? {currency}"
+    return f"{value:.2f} {currency}" if value >= 1 or value == 0 else f"{value:.4f} {currency}"
+
+
+def masked(key: str) -> str:
+    """Return a key with its middle left out: ``sk_live_abcd…wxyz``."""
+    head = key[: len("sk_live_") + 4]
+    return f"{head}…{key[-4:]}" if len(key) > len(head) + 8 else f"{key[:4]}…"
+
+
+def described(session: GPUSession, *, head: bool = True) -> str:
+    """Return what there is to know of a session, in a few lines; not its password."""
+    gpus = [f"{gpu.get('quantity', 1)} x {gpu.get('slug', '?')}" for gpu in session.gpus]
+    rows = {
+        "Id": session.id,
+        "GPU": ", ".join(gpus) or f"{session.gpu_count} x {session.gpu_type}",
+        "Machine": f"{session.vcpu} vCPU, {_gb(session.ram)} memory, {_gb(session.storage)} disk",
+        "Cost": _cost(session),
+        "Limits": _limits(session),
+        "Page": session.url,
+        "Failed": session.creation_error,
+        "Stopped": session.stop_reason,
+    }
+    if head:
+        step = f" ({session.creation_step})" if session.status in ("pending", "creating") else ""
+        rows = {"Session": session.name, "Status": f"{session.status}{step}", **rows}
+    return "\n".join(f"  {name:<8}  {value}" for name, value in rows.items() if value)
+
+
+def spent(session: GPUSession, seconds: float) -> str:
+    """Return how long a cell ran, on what, and what that cost, for the line below it."""
+    parts = [f"{seconds:.2f} s", session.gpu_type]
+    if session.hourly_rate is not None:
+        parts.append(money(session.hourly_rate * seconds / 3600))
+    return " · ".join(part for part in parts if part)
+
+
+def _gb(size: str) -> str:
+    number = gigabytes(size)
+    return size if number is None else f"{number:g} GB"
+
+
+def _cost(session: GPUSession) -> str:
+    parts = []
+    if session.cost:
+        parts.append(f"{money(session.cost)} so far")
+    if session.hourly_rate is not None:
+        parts.append(f"{money(session.hourly_rate)} per hour")
+    return ", ".join(parts)
+
+
+def _limits(session: GPUSession) -> str:
+    parts = []
+    if session.cost_limit is not None:
+        parts.append(money(session.cost_limit))
+    if session.duration_limit is not None:
+        parts.append(format_duration(session.duration_limit))
+    return f"stops by itself after {' or '.join(parts)}" if parts else ""
