@@ -103,7 +103,7 @@ def decode(cls: type[T], data: Mapping[str, Any]) -> T:
         if not item.init or item.name not in data:
             continue
         raw, convert = data[item.name], item.metadata.get("convert")
-        if raw is None and item.default is not MISSING:
+        if raw is None and not (item.default is MISSING and item.default_factory is MISSING):
             continue
         try:
             values[item.name] = raw if convert is None else convert(raw)

@@ -1,0 +1,336 @@
+"""One running session, by its own key: run code in it, follow what it prints, move variables."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import uuid
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from clouditia_jupyter.client import credentials, transfer
+from clouditia_jupyter.client.arguments import non_empty, positive
+from clouditia_jupyter.client.events import EventStream
+from clouditia_jupyter.client.results import RunResult, ShellResult, fold
+from clouditia_jupyter.client.route import Route
+from clouditia_jupyter.client.stock import Namespace
+from clouditia_jupyter.client.transport import Transport
+from clouditia_jupyter.client.waiting import Backoff, Clock
+from clouditia_jupyter.errors import (
+    ClouditiaError,
+    SessionStateError,
+    UnsupportedError,
+    WaitTimeoutError,
+)
+
+#: What a run gets to end by itself after its time is up and it was interrupted, in seconds.
+_GRACE = 5.0
+_OVER = frozenset({"stopping", "stopped", "failed", "paused", "archived"})
+
+
+class LiveSession:
+    """A running session, reached with its ``sk_live_`` key.
+
+    Works with the stock service too, which has neither event streams nor variables: there
+    :meth:`run` sends the code and waits for its whole output.
+
+    Parameters
+    ----------
+    api_key
+        ``sk_live_…`` or ``ck_…``; ``GPUManager.generate_sdk_key`` makes one.
+    base_url
+        Of the code-editor API; by default ``CLOUDITIA_EDITOR_URL``, else clouditia.com.
+    timeout
+        Seconds that one request may take. Runs are not bound by it.
+    http_transport
+        Replaces the network, in tests.
+    clock
+        What pauses sleep on, in tests.
+
+    Raises
+    ------
+    AuthenticationError
+        If the key cannot be a session's. Nothing is sent before the first call.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str | None = None,
+        timeout: float = 60,
+        *,
+        http_transport: httpx.BaseTransport | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        def to(url: str, key: str) -> Transport:
+            return Transport(
+                url,
+                key,
+                timeout=positive("timeout", timeout),
+                http_transport=http_transport,
+                clock=clock,
+            )
+
+        platform = to(credentials.editor_url(base_url), credentials.session_key(api_key))
+        self._route = Route(platform, to)
+        self._namespace = Namespace(platform)
+        self._facts: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        name = f", session={self._facts['session_id'][:8]!r}" if self._facts else ""
+        return f"LiveSession({self._route.platform.base_url!r}{name})"
+
+    def __enter__(self) -> LiveSession:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the session goes on."""
+        self._route.close()
+
+    # What it is
+
+    def verify(self) -> dict[str, Any]:
+        """Return what the service says of this session.
+
+        Returns
+        -------
+        dict
+            ``session_id``, ``session_name``, ``gpu_type``, ``status``, ``user_credit``, ``ready``
+            and more; the key to the pod itself is left out.
+        """
+        answer = self._route.verify()
+        answer.pop("direct", None)
+        answer.setdefault("ready", answer.get("status") == "running")
+        answer["session_id"] = str(answer.get("session_id") or "")
+        self._facts = answer
+        return dict(answer)
+
+    @property
+    def session_id(self) -> str:
+        """The session's full id."""
+        return str((self._facts or self.verify())["session_id"])
+
+    @property
+    def session_name(self) -> str:
+        """The session's name when it was last asked for."""
+        return str((self._facts or self.verify()).get("session_name") or "")
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the service can do beyond the stock one: ``runs``, ``values``."""
+        if self._route.capabilities is None:
+            self.verify()
+        return self._route.capabilities or frozenset()
+
+    def is_ready(self) -> bool:
+        """Return whether the session runs and its workspace is restored."""
+        return bool(self.verify()["ready"])
+
+    def wait_until_ready(self, timeout: float = 180) -> dict[str, Any]:
+        """Return what :meth:`verify` says once the session is ready.
+
+        Raises
+        ------
+        WaitTimeoutError
+            After ``timeout`` seconds; the session goes on, and bills.
+        SessionStateError
+            If it has ended instead.
+        """
+        clock = self._route.platform.clock
+        end = clock.monotonic() + positive("timeout", timeout)
+        backoff = Backoff(clock)
+        while not (facts := self.verify())["ready"]:
+            if facts.get("status") in _OVER:
+                raise SessionStateError(
+                    f"Session {facts['session_id'][:8]} is {facts['status']} and will not become "
+                    "ready; create another."
+                )
+            remaining = end - clock.monotonic()
+            if remaining <= 0:
+                raise WaitTimeoutError(
+                    f"Session {facts['session_id'][:8]} is not ready after {timeout:g} s. It goes "
+                    "on, and bills; wait again, or stop it with GPUManager.stop_session."
+                )
+            backoff.sleep(remaining)
+        return facts
+
+    # Runs
+
+    def start(
+        self,
+        code: str,
+        *,
+        run_id: str | None = None,
+        silent: bool = False,
+        store_history: bool = True,
+    ) -> EventStream:
+        """Submit ``code`` and return the stream of what it does.
+
+        Parameters
+        ----------
+        run_id
+            32 hexadecimal digits of the caller's choice. Submitting the same id twice runs the
+            code once, and :meth:`attach` finds the run even where this call was interrupted.
+        silent
+            Whether the last expression shows nothing.
+        store_history
+            Whether the kernel counts it and keeps ``_``.
+
+        Raises
+        ------
+        UnsupportedError
+            On a service without runs; :meth:`run` works there.
+        """
+        self._need("runs")
+        run_id = run_id or uuid.uuid4().hex
+        submission = {
+            "code": code,
+            "run_id": run_id,
+            "silent": silent,
+            "store_history": store_history,
+        }
+        return EventStream(self._route, run_id, submission=submission).open()
+
+    def attach(self, run_id: str, after: int = 0) -> EventStream:
+        """Return the stream of a run's events that come after number ``after``.
+
+        Raises
+        ------
+        JobNotFoundError
+            From the iteration, if the session has no such run.
+        """
+        self._need("runs")
+        return EventStream(self._route, non_empty("run_id", run_id), after=after)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return one dict per run of the session.
+
+        Returns
+        -------
+        list of dict
+            ``run_id``, ``status`` (queued, running, ok, error, lost), ``started_at``, ``seconds``,
+            ``first_line``, ``events``.
+        """
+        self._need("runs")
+        return list(self._route.call("GET", "/api/runs/", idempotent=True).get("runs") or ())
+
+    def restart_kernel(self) -> None:
+        """Replace the session's kernel by a fresh one: variables are gone, a run ends as lost."""
+        self._need("runs")
+        self._route.call("POST", "/api/kernel/restart/", json={}, idempotent=False)
+
+    def run(self, code: str, timeout: float | None = None) -> RunResult:
+        """Run ``code`` and return what it came to; code that raises makes a result that says so.
+
+        Parameters
+        ----------
+        timeout
+            Seconds after which the run is interrupted; None is no limit (90 s on the stock
+            service, whose proxy cuts longer requests).
+
+        Raises
+        ------
+        WaitTimeoutError
+            If it does not end even when it is interrupted.
+        KeyboardInterrupt
+            After passing it on to the remote code.
+        """
+        if timeout is not None:
+            positive("timeout", timeout)
+        if not self._route.supports("runs"):
+            return self._namespace.run(code, timeout)
+        stream = self.start(code)
+        timer = self._interrupt_after(stream, timeout)
+        try:
+            result = fold(stream, stream.run_id)
+        except KeyboardInterrupt:
+            with contextlib.suppress(ClouditiaError):
+                stream.interrupt()
+            raise
+        finally:
+            stream.close()
+            if timer is not None:
+                timer.cancel()
+        return result
+
+    def _interrupt_after(
+        self, stream: EventStream, seconds: float | None
+    ) -> threading.Timer | None:
+        if seconds is None:
+            return None
+
+        def expire() -> None:
+            clock = self._route.transport.clock
+            stream.give_up_at(clock.monotonic() + _GRACE)
+            # a failure means that it has just ended, or that the stream will report the same
+            with contextlib.suppress(ClouditiaError):
+                stream.interrupt()
+
+        timer = threading.Timer(seconds, expire)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def shell(self, command: str, timeout: float | None = None) -> ShellResult:
+        """Run a shell command in the session and return what it came to.
+
+        Raises
+        ------
+        CommandBlockedError
+            If the service refuses the command; ``reason`` says why.
+        """
+        answer = self._route.platform.call(
+            "POST",
+            "/api/shell/",
+            json={"command": non_empty("command", command)},
+            timeout=timeout,
+            failure_is_answer=True,
+        )
+        return ShellResult.from_answer(answer)
+
+    # Variables
+
+    def push(self, name: str, value: Any) -> None:
+        """Put ``value`` into the session's namespace as ``name``.
+
+        Raises
+        ------
+        ValueTransferError
+            If it cannot cross.
+        """
+        self._need("values")
+        transfer.push(self._route, name, value)
+
+    def pull(self, name: str, allow_pickle: bool = False) -> Any:
+        """Return the value of the session's variable ``name``.
+
+        Parameters
+        ----------
+        allow_pickle
+            Whether to unpickle what has no safer form: that runs code of the session's choice on
+            this machine.
+
+        Raises
+        ------
+        ValueTransferError
+            If it cannot cross.
+        """
+        self._need("values")
+        return transfer.pull(self._route, name, allow_pickle)
+
+    def _need(self, capability: str) -> None:
+        if not self._route.supports(capability):
+            raise UnsupportedError(
+                f"This service has no {capability}; run(code) works on it, "
+                "and the local platform has them."
+            )

@@ -1,0 +1,117 @@
+"""Which way a session's requests take: straight to its pod, or through the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import httpx
+
+from clouditia_jupyter.client.credentials import is_loopback
+from clouditia_jupyter.client.transport import Transport
+from clouditia_jupyter.errors import (
+    AuthenticationError,
+    ClouditiaError,
+    ConnectionFailedError,
+    ServiceUnavailableError,
+)
+
+T = TypeVar("T")
+
+
+class Route:
+    """The platform's way, always there, and the pod's own address where it is offered.
+
+    Parameters
+    ----------
+    platform
+        The code-editor API.
+    to_pod
+        Makes the transport for a pod's URL and token.
+    """
+
+    def __init__(self, platform: Transport, to_pod: Callable[[str, str], Transport]) -> None:
+        self.platform = platform
+        self.capabilities: frozenset[str] | None = None
+        self._to_pod = to_pod
+        self._direct: Transport | None = None
+        self._avoid = ""
+
+    @property
+    def transport(self) -> Transport:
+        """The way to take now."""
+        return self._direct or self.platform
+
+    def verify(self) -> dict[str, Any]:
+        """Return what the platform says of the session, and learn the ways to it."""
+        answer = self.platform.call("GET", "/api/verify/")
+        self.capabilities = frozenset(answer.get("capabilities") or ())
+        self._learn(answer.get("direct"))
+        return answer
+
+    def supports(self, capability: str) -> bool:
+        """Return whether the service has ``capability``, asking it once."""
+        if self.capabilities is None:
+            self.verify()
+        return capability in (self.capabilities or ())
+
+    def _learn(self, offer: Any) -> None:
+        url, token = "", ""
+        # an offer made from afar would send this machine's requests to itself
+        if isinstance(offer, Mapping) and is_loopback(self.platform.base_url):
+            url, token = str(offer.get("url") or "").rstrip("/"), str(offer.get("token") or "")
+        current = self._direct
+        if current is not None and current.base_url == url and current.has_key(token):
+            return
+        usable = token and url != self._avoid and is_loopback(url)
+        self._direct = self._to_pod(url, token) if usable else None
+        if current is not None:
+            current.close()
+
+    def detour(self, failed: Transport, error: ClouditiaError) -> bool:
+        """Leave the direct way if it is the one that failed; return whether there is another.
+
+        The platform is asked first: where it is away too, the pod may only be busy, and the
+        direct way stays.
+        """
+        if failed is not self._direct or not isinstance(
+            error, (ConnectionFailedError, AuthenticationError, ServiceUnavailableError)
+        ):
+            return False
+        self._avoid = failed.base_url
+        try:
+            self.verify()
+        except (ConnectionFailedError, ServiceUnavailableError):
+            self._avoid = ""
+            return False
+        return True
+
+    def call(self, method: str, path: str, *, idempotent: bool, **options: Any) -> dict[str, Any]:
+        """Return the pod's answer, over whichever way works; see :meth:`Transport.call`."""
+        return self._over(
+            lambda way: way.call(method, path, idempotent=idempotent, **options), idempotent
+        )
+
+    def exchange(
+        self,
+        request: Callable[[Transport], httpx.Request],
+        decode: Callable[[httpx.Response, bytes], T],
+    ) -> T:
+        """Return what ``decode`` makes of the pod's answer to an idempotent request."""
+        return self._over(lambda way: way.exchange(request(way), decode, idempotent=True), True)
+
+    def _over(self, send: Callable[[Transport], T], idempotent: bool) -> T:
+        way = self.transport
+        try:
+            return send(way)
+        except ClouditiaError as error:
+            acted = getattr(error, "may_have_acted", False)
+            if (acted and not idempotent) or not self.detour(way, error):
+                raise
+        return send(self.transport)
+
+    def close(self) -> None:
+        """Close the connections of both ways."""
+        if self._direct is not None:
+            self._direct.close()
+        self.platform.close()
