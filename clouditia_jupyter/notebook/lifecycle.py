@@ -89,12 +89,21 @@ def _create(context: Context, request: dict[str, Any], *, yes: bool) -> Any:
         return manager.create_session(**request)
     except InsufficientResourcesError as error:
         rest = error.available_gpus
-        if not rest or request["queue_if_unavailable"]:
-            raise
-        question = f"{error} Go on with {', '.join(rest)} alone?"
-        if not yes and not (can_ask(context.shell) and confirmed(question)):
-            raise
+        missing = ", ".join(error.unavailable_gpus)
+        what = f"Not available now: {missing}." if missing else str(error)
+        asking = rest and not yes and can_ask(context.shell)
+        if asking:
+            yes = confirmed(f"{what} Go on with {', '.join(rest)} alone?")
+        if not (rest and yes):
+            raise InsufficientResourcesError(_ways_out(what, rest), details=error.details) from None
     return manager.create_session(**{**request, "allow_partial": True})
+
+
+def _ways_out(what: str, rest: list[str]) -> str:
+    """Return the client's refusal with the options that this side has."""
+    if rest:
+        return f"{what} --partial goes on with {', '.join(rest)}, --queue waits for all of them."
+    return f"{what} --queue waits for them, and %clouditia inventory lists what is free."
 
 
 def _wanted(arguments: Namespace) -> list[dict[str, Any]]:
