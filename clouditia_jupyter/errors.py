@@ -256,7 +256,7 @@ _SHOWN_OTHERWISE = ("SyntaxError", "IndentationError", "TabError")
 
 @cache
 def _remote_error_class(ename: str) -> type[RemoteError]:
-    builtin = getattr(builtins, ename, None)
+    builtin = None if ename in _SHOWN_OTHERWISE else getattr(builtins, ename, None)
     # not BaseException's other children: a remote SystemExit must not end the local kernel
     if isinstance(builtin, type) and issubclass(builtin, Exception):
         try:

@@ -79,7 +79,8 @@ class Runner:
         values = {}
         for remote, expression in pairs.items():
             if expression.isidentifier() and expression not in names:
-                known = [name for name in names if not name.startswith("_")]
+                # IPython's own names are no guess worth making
+                known = [name for name in names if name not in self._shell.user_ns_hidden]
                 raise UsageError(
                     f"no variable is called {expression!r} here{did_you_mean(expression, known)}"
                 )

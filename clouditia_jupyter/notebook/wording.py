@@ -14,7 +14,8 @@ def money(value: float | None, currency: str = "EUR") -> str:
     """Return an amount to read: cents, or four digits where cents would say nothing."""
     if value is None:
         return f"? {currency}"
-    return f"{value:.2f} {currency}" if value >= 1 or value == 0 else f"{value:.4f} {currency}"
+    digits = 4 if 0.00005 <= abs(value) < 0.1 else 2
+    return f"{value:.{digits}f} {currency}"
 
 
 def masked(key: str) -> str:
