@@ -194,7 +194,7 @@ class GPUInventory:
     gpu_name: str = _wire(str, "")
     available: int = _wire(int, 0)
     price_per_hour: float = _wire(float, 0.0)
-    on_demand: bool = _wire(bool, False)
+    on_demand: int = _wire(int, 0)
     in_use: int = _wire(int, 0)
     total: int = _wire(int, 0)
     datacenter: str = _wire(str, "")

@@ -1,0 +1,1 @@
+"""The two APIs, route by route."""

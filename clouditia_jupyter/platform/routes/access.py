@@ -1,0 +1,68 @@
+"""Who is asking: the account or the session that a request's key belongs to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from clouditia_jupyter.errors import AuthenticationError
+from clouditia_jupyter.platform import answers, keys, sessions
+from clouditia_jupyter.platform.service import Service
+
+_account_key = HTTPBearer(auto_error=False, scheme_name="AccountKey", bearerFormat="sk_compute_…")
+_session_key = HTTPBearer(auto_error=False, scheme_name="SessionKey", bearerFormat="sk_live_…")
+
+#: What OpenAPI says of refusals, on every route.
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": answers.Refusal, "description": "Refused: the request, or the state of things"},
+    401: {"model": answers.Refusal, "description": "The key is missing, unknown or revoked"},
+    404: {"model": answers.Refusal, "description": "Nothing has this id"},
+    "default": {"model": answers.Refusal, "description": "Any other refusal"},
+}
+
+
+def service_of(request: Request) -> Service:
+    """Return the platform that serves the request."""
+    service: Service = request.app.state.service
+    return service
+
+
+PlatformService = Annotated[Service, Depends(service_of)]
+
+
+async def account_of(
+    service: PlatformService,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_account_key)],
+) -> str:
+    """Return the id of the account whose key came with the request."""
+    key = _key(credentials, (keys.ACCOUNT_PREFIX,), "an account key, sk_compute_…")
+    return (await service.store.run(keys.owner, key)).account_id
+
+
+async def session_of(
+    service: PlatformService,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_session_key)],
+) -> sessions.Session:
+    """Return the session whose key came with the request."""
+    key = _key(credentials, keys.SESSION_PREFIXES, "a session's key, sk_live_…")
+    owner = await service.store.run(keys.owner, key)
+    return await service.store.run(sessions.load, owner.session_id)
+
+
+Account = Annotated[str, Depends(account_of)]
+KeySession = Annotated[sessions.Session, Depends(session_of)]
+
+
+def _key(
+    credentials: HTTPAuthorizationCredentials | None, prefixes: tuple[str, ...], wanted: str
+) -> str:
+    if credentials is None:
+        raise AuthenticationError(
+            f"The request carries no key; send {wanted}, as Authorization: Bearer KEY."
+        )
+    key = credentials.credentials
+    if not key.startswith(prefixes) or not key.isascii():
+        raise AuthenticationError(f"This is no key for this API; send {wanted}.")
+    return key

@@ -1,0 +1,147 @@
+"""The calls of the code-editor API that a session's pod answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, Field
+
+from clouditia_jupyter.platform.bodies import Body
+
+Code = Annotated[str, Field(description="Python code")]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+RunId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+class ExecuteIn(Body):
+    """Code for a namespace that persists."""
+
+    persistent_id: str
+    code: Code
+    timeout: Seconds | None = None
+
+
+class Namespace(Body):
+    """A namespace that persists."""
+
+    persistent_id: str
+
+
+class Execute(Body):
+    """Code to run by itself."""
+
+    code: Code
+    timeout: Seconds | None = None
+
+
+class Shell(Body):
+    """A shell command."""
+
+    command: str
+    timeout: Seconds | None = None
+
+
+class Submit(Body):
+    """A job to run in the background."""
+
+    code: str
+    name: str = ""
+    type: Literal["python", "shell"] = "python"
+
+
+class Job(Body):
+    """A job."""
+
+    job_id: str
+
+
+class JobLogs(Job):
+    """A job, and how many of its last lines to show."""
+
+    tail: Annotated[int, Field(ge=0)] = 50
+
+
+class JobFilter(Body):
+    """Which jobs to list."""
+
+    limit: Annotated[int, Field(ge=1)] = 50
+    status: str | None = None
+
+
+class Run(Body):
+    """A run to start; its id, chosen by the client, makes a repeated request harmless."""
+
+    code: Code
+    run_id: RunId | None = None
+    silent: bool = False
+    store_history: bool = True
+
+
+class RunEvents(Body):
+    """Which events of a run to send: those after this one."""
+
+    after: Annotated[int, Field(ge=0)] = 0
+
+
+class Fetch(Body):
+    """A variable to fetch."""
+
+    name: str
+    allow_pickle: bool = False
+
+
+class PodAnswer(BaseModel):
+    """What the pod says; the fields depend on the call."""
+
+    success: bool
+    output: str | None = None
+    result: Any = None
+    error: str | None = None
+    exit_code: int | None = None
+    persistent_id: str | None = None
+    job_id: str | None = None
+    status: str | None = None
+    logs: str | None = None
+    jobs: list[dict[str, Any]] | None = None
+    runs: list[dict[str, Any]] | None = None
+
+
+class Call(NamedTuple):
+    """One call: how it is made, what it carries, what comes back."""
+
+    method: str
+    path: str
+    summary: str
+    body: type[Body] | None = None
+    query: type[Body] | None = None
+    media_type: str = "application/json"
+
+
+_EVENTS = "application/x-ndjson"
+_BYTES = "application/octet-stream"
+
+#: What clouditia.com serves too.
+STOCK = (
+    Call("POST", "/session/start/", "Make a namespace that persists."),
+    Call("POST", "/session/exec/", "Run code in such a namespace.", ExecuteIn),
+    Call("POST", "/session/stop/", "End such a namespace.", Namespace),
+    Call("POST", "/execute/", "Run code by itself.", Execute),
+    Call("POST", "/stream/", "Run code, send its output.", Execute, media_type="text/event-stream"),
+    Call("POST", "/shell/", "Run a shell command.", Shell),
+    Call("POST", "/jobs/submit/", "Run a job in the background.", Submit),
+    Call("GET", "/jobs/status/", "Show a job's status.", query=Job),
+    Call("GET", "/jobs/logs/", "Show a job's last lines.", query=JobLogs),
+    Call("GET", "/jobs/result/", "Show a job's result.", query=Job),
+    Call("POST", "/jobs/cancel/", "End a job.", Job),
+    Call("GET", "/jobs/list/", "List the jobs.", query=JobFilter),
+)
+#: What only this platform serves; ``capabilities`` say so.
+EXTENSIONS = (
+    Call("POST", "/runs/", "Start a run, or attach to it.", Run, media_type=_EVENTS),
+    Call("GET", "/runs/", "List the runs."),
+    Call("GET", "/runs/{run_id}/events/", "Send a run's events.", None, RunEvents, _EVENTS),
+    Call("POST", "/runs/{run_id}/interrupt/", "Interrupt a run."),
+    Call("POST", "/kernel/restart/", "Start a fresh kernel."),
+    Call("PUT", "/values/{name}", "Put a variable into the session."),
+    Call("POST", "/values/fetch/", "Fetch a variable.", Fetch, media_type=_BYTES),
+)
