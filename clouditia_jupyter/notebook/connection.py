@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clouditia_jupyter.client.live import LiveSession
-from clouditia_jupyter.client.manager import GPUManager
 from clouditia_jupyter.errors import (
     APIError,
     ConnectionFailedError,
@@ -16,6 +14,8 @@ from clouditia_jupyter.models import LIVE_STATUSES
 from clouditia_jupyter.notebook import resolve, starter
 
 if TYPE_CHECKING:
+    from clouditia_jupyter.client.live import LiveSession
+    from clouditia_jupyter.client.manager import GPUManager
     from clouditia_jupyter.config import Service, Settings
     from clouditia_jupyter.models import GPUSession
 
@@ -83,6 +83,9 @@ class Connection:
         return manager
 
     def _connect(self, service: Service) -> GPUManager:
+        # not at the top: a platform that has to start does so while this loads
+        from clouditia_jupyter.client.manager import GPUManager
+
         return GPUManager(service.api_key, service.computing_url, self._settings.timeout)
 
     def close(self) -> None:
@@ -131,6 +134,8 @@ class Connection:
             self._known[word or session.id] = session
         live = self._lives.get(session.id)
         if live is None:
+            from clouditia_jupyter.client.live import LiveSession
+
             key = self.open().generate_sdk_key(session.id, name="notebook cells")
             live = LiveSession(key, self.service.editor_url, self._settings.timeout)
             self._lives[session.id] = live

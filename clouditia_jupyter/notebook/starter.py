@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -103,6 +104,8 @@ def _start(folder: Path, besides: Service | None) -> Service:
         )
     # collects the child's exit status whenever that comes
     threading.Thread(target=process.wait, name="clouditia-platform", daemon=True).start()
+    # what is needed next loads while the platform does
+    import_module("clouditia_jupyter.client.manager")
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         service = find(folder, besides=besides)

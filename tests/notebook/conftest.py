@@ -1,16 +1,26 @@
-"""A real IPython to run cells in, which raises where it would print."""
+"""A real platform, a real IPython that raises where it would print, and real notebooks."""
 
 from __future__ import annotations
 
 import atexit
+import json
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from clouditia_jupyter import GPUManager
+from clouditia_jupyter.models import LIVE_STATUSES
+from clouditia_jupyter.notebook import starter
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from clouditia_jupyter.config import Service
 
 
 class Shell:
@@ -58,3 +68,45 @@ def shell(bare_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
         monkeypatch.delenv(f"CLOUDITIA_{name}", raising=False)
     bare_shell.run("%load_ext clouditia_jupyter")
     return bare_shell
+
+
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the state folder of a platform that was started as the extension starts it."""
+    folder = tmp_path_factory.mktemp("state")
+    starter.find_or_start(folder)
+    try:
+        yield folder
+    finally:
+        end_platform(folder)
+
+
+@pytest.fixture
+def local(
+    state: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Shell, GPUManager]]:
+    """Return a shell that uses the local platform, and a manager for the same account."""
+    monkeypatch.setenv("CLOUDITIA_STATE", str(state))
+    with manager_for(starter.find_or_start(state)) as manager:
+        yield shell, manager
+        stop_all(manager)
+
+
+def manager_for(service: Service) -> GPUManager:
+    """Return a manager for a platform."""
+    return GPUManager(service.api_key, service.computing_url)
+
+
+def stop_all(manager: GPUManager) -> None:
+    """Stop every session of the account."""
+    for session in manager.list_sessions():
+        if session.status in LIVE_STATUSES:
+            manager.stop_session(session, verbose=False)
+
+
+def end_platform(folder: Path) -> None:
+    """End the platform of a state folder with all its sessions."""
+    with manager_for(starter.find_or_start(folder)) as manager:
+        stop_all(manager)
+    pid = json.loads((folder / "platform.json").read_text())["pid"]
+    os.kill(pid, signal.SIGTERM)
