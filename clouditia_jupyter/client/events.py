@@ -238,9 +238,8 @@ class EventStream:
 
     def _recover(self, error: ClouditiaError) -> None:
         self._may_run = self._may_run or getattr(error, "may_have_acted", False)
-        if self._route.detour(self._way, error):
-            return
-        if isinstance(error, AuthenticationError):
+        another_way = self._route.detour(self._way, error)
+        if isinstance(error, AuthenticationError) and not another_way:
             raise error
         # where nothing runs yet, waiting long for a service that is not there helps nobody
         pauses = RESUME_PAUSES if self._may_run else self._way.retries.refused
@@ -252,5 +251,6 @@ class EventStream:
                 "The run does not depend on that; once the service answers, "
                 f"attach({self.run_id!r}, after={self._received}) shows the rest."
             ) from error
-        self._way.clock.sleep(pauses[self._tries])
+        if not another_way:
+            self._way.clock.sleep(pauses[self._tries])
         self._tries += 1

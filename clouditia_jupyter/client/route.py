@@ -61,9 +61,9 @@ class Route:
         if isinstance(offer, Mapping) and is_loopback(self.platform.base_url):
             url, token = str(offer.get("url") or "").rstrip("/"), str(offer.get("token") or "")
         current = self._direct
-        if current is not None and current.base_url == url and current.has_key(token):
-            return
         usable = token and url != self._avoid and is_loopback(url)
+        if usable and current is not None and current.base_url == url and current.has_key(token):
+            return
         self._direct = self._to_pod(url, token) if usable else None
         if current is not None:
             current.close()
