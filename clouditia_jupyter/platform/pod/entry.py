@@ -9,6 +9,7 @@ The pod calls the functions below by name, as silent expressions between two cel
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import resource
@@ -21,8 +22,12 @@ from typing import Any
 from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
+from ipykernel.zmqshell import ZMQInteractiveShell
+
+from clouditia_jupyter.platform.pod.interrupts import Interrupts
 
 _PR_SET_PDEATHSIG = 1
+_NUDGE_SECONDS = 0.02
 
 
 class PromptOutStream(OutStream):
@@ -51,10 +56,58 @@ class PromptOutStream(OutStream):
         sent.wait(self.flush_timeout)
 
 
+class PodShell(ZMQInteractiveShell):
+    """The stock shell, which says when a cell's own code begins."""
+
+    interrupts = Interrupts()
+
+    async def run_code(self, *args: Any, **kwargs: Any) -> bool:
+        """Execute a piece of the cell's code; see the base class."""
+        __tracebackhide__ = "__ipython_bottom__"
+        self.interrupts.enter_code()
+        failed: bool = await super().run_code(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return failed
+
+    def _get_exc_info(self, exc_tuple: Any = None) -> Any:
+        """Return what a traceback shows: all but our own frame at an interrupt's end."""
+        etype, value, tb = super()._get_exc_info(exc_tuple)  # type: ignore[no-untyped-call]
+        link = tb
+        while link is not None and link.tb_next is not None:
+            if link.tb_next.tb_frame.f_code is Interrupts.handle.__code__:
+                link.tb_next = None
+            link = link.tb_next
+        return etype, value, tb
+
+
 class PodKernel(IPythonKernel):
-    """The stock IPython kernel, answering at once."""
+    """The stock IPython kernel, answering at once and interrupted for sure."""
 
     _execute_sleep = 0.0
+    shell_class = PodShell
+    _interrupts = PodShell.interrupts
+
+    def pre_handler_hook(self) -> None:
+        """Begin a request: from here to ``post_handler_hook`` SIGINT means its cell."""
+        self._interrupts.reset()
+        self.saved_sigint_handler = signal.signal(signal.SIGINT, self._interrupts.handle)
+
+    def post_handler_hook(self) -> None:
+        """End a request."""
+        super().post_handler_hook()  # type: ignore[no-untyped-call]
+        self._interrupts.reset()
+
+    async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Interrupt the cell that runs; on the control thread."""
+        self._interrupts.ask()
+        await super().interrupt_request(stream, ident, parent)  # type: ignore[no-untyped-call]
+        self._nudging = asyncio.create_task(self._nudge())
+
+    async def _nudge(self) -> None:
+        pause = _NUDGE_SECONDS
+        await asyncio.sleep(pause)
+        while self._interrupts.nudge():
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)  # in a long call of foreign code nothing helps
 
 
 class PodKernelApp(IPKernelApp):

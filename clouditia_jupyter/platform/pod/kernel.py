@@ -21,6 +21,7 @@ from clouditia_jupyter.platform.pod.sandbox import Sandbox
 
 _ENTRY = "clouditia_jupyter.platform.pod.entry"
 _START_TIMEOUT = 60.0
+_REPLY_GRACE = 0.5
 
 
 class Kernel:
@@ -54,6 +55,7 @@ class Kernel:
         self._process: asyncio.subprocess.Process | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._welcomed = asyncio.Event()
+        self._ready = False
         self.death_note = ""
 
     @property
@@ -67,8 +69,13 @@ class Kernel:
         """Whether a run is being executed."""
         return self._current is not None
 
-    async def start(self) -> None:
-        """Start the process and return when it answers.
+    @property
+    def ready(self) -> bool:
+        """Whether it takes up runs: it has been set up and has not died since."""
+        return self._ready
+
+    async def start(self, setup: str | None = None) -> None:
+        """Start the process, evaluate ``setup`` there, then take up runs; return when it answers.
 
         Raises
         ------
@@ -95,13 +102,18 @@ class Kernel:
         self._watcher = asyncio.create_task(self._watch(self._process))
         answer = self._request("control", "kernel_info_request", {})
         try:
-            ready = asyncio.gather(answer, self._welcomed.wait())
-            await asyncio.wait_for(ready, _START_TIMEOUT)
+            await asyncio.wait_for(answer, _START_TIMEOUT)
+            # what it says before it knows of its listener is lost
+            await asyncio.wait_for(self._welcomed.wait(), _START_TIMEOUT)
+            if setup is not None:
+                await asyncio.wait_for(self.evaluate(setup), _START_TIMEOUT)
         except (TimeoutError, asyncio.TimeoutError):
             await self.kill()
             raise SessionLostError(
                 f"The kernel did not answer within {_START_TIMEOUT:.0f} s. {self._last_words()}"
             ) from None
+        self._ready = True
+        self._next()
 
     def submit(self, run: Run) -> None:
         """Execute ``run`` when all earlier ones are over."""
@@ -170,7 +182,7 @@ class Kernel:
         return answer
 
     def _next(self) -> None:
-        if self._current is None and self._queue and self._channels is not None:
+        if self._current is None and self._queue and self._ready and self._channels is not None:
             self._current = run = self._queue.popleft()
             content = {
                 "code": run.code,
@@ -204,9 +216,20 @@ class Kernel:
                 self._late += run.outputs(own)
                 continue
             run.take(own)
-            if run.over and run is self._current:
-                self._current = None
-                self._next()
+            if run.over:
+                self._follow(run)
+            elif run.unanswered:
+                # the reply is on another socket, normally microseconds away
+                asyncio.get_running_loop().call_later(_REPLY_GRACE, self._settle, run)
+
+    def _settle(self, run: Run) -> None:
+        run.give_up()
+        self._follow(run)
+
+    def _follow(self, run: Run) -> None:
+        if run is self._current:
+            self._current = None
+            self._next()
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
@@ -217,12 +240,14 @@ class Kernel:
         await asyncio.sleep(0.05)
         reason = f"The kernel {how}; its variables are gone. {self._last_words()}".strip()
         self._process = None
-        self._bury(self.death_note or reason)
-        if self._on_death is not None:
+        was_ready = self._ready
+        self._bury(reason)
+        if was_ready and self._on_death is not None:
             self._on_death(reason)
 
     def _bury(self, reason: str) -> None:
         self.death_note = reason
+        self._ready = False
         if self._channels is not None:
             self._channels.close()
             self._channels = None

@@ -29,8 +29,7 @@ class Namespaces:
         """Start a namespace and return its ``persistent_id``."""
         persistent_id = str(uuid.uuid4())
         kernel = Kernel(self._sandbox, f"ns-{persistent_id[:8]}", self._log)
-        await kernel.start()
-        await kernel.evaluate(limits.expression())
+        await kernel.start(limits.expression())
         self._kernels[persistent_id] = kernel
         return persistent_id
 

@@ -9,6 +9,7 @@ gone.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import uuid
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Any
 from clouditia_jupyter.errors import (
     InvalidRequestError,
     JobNotFoundError,
+    SessionLostError,
     SessionStateError,
     ValueTransferError,
 )
@@ -29,6 +31,7 @@ from clouditia_jupyter.platform.pod.processes import memory_in_use
 from clouditia_jupyter.platform.pod.run import Run
 from clouditia_jupyter.platform.pod.sandbox import Sandbox
 
+_log = logging.getLogger(__name__)
 _RUN_ID = re.compile(r"[0-9A-Za-z_-]{8,80}")
 _WATCH_SECONDS = 2.0
 
@@ -67,6 +70,10 @@ class Pod:
             raise SessionStateError("This pod has no session yet.")
         return self._limits
 
+    @property
+    def _setup(self) -> str | None:
+        return None if self._limits is None else self._limits.expression()
+
     async def assign(self, session_id: str, limits: Limits) -> None:
         """Become the session ``session_id``."""
         if self.session_id not in (None, session_id):
@@ -87,6 +94,7 @@ class Pod:
         run = Run(run_id, code, self._runs_folder, store_history=store_history)
         self._runs[run_id] = run
         self.kernel.submit(run)
+        self._revive()
         return run
 
     def find_run(self, run_id: str) -> Run:
@@ -105,9 +113,7 @@ class Pod:
     async def restart(self, reason: str) -> None:
         """Replace the kernel with a fresh one; runs that had not finished are lost."""
         await self.kernel.kill(reason)
-        await self.kernel.start()
-        if self._limits is not None:
-            await self.kernel.evaluate(self._limits.expression())
+        await self.kernel.start(self._setup)
 
     async def put_value(self, name: str, fmt: str, path: Path) -> None:
         """Bind ``name`` in the kernel to the value encoded in the file at ``path``."""
@@ -139,7 +145,20 @@ class Pod:
 
     def _kernel_died(self, reason: str) -> None:
         # as a local notebook's server does: the next cell finds a fresh kernel
-        self._restarting = asyncio.create_task(self.restart(reason))
+        _log.warning("%s", reason)
+        self._revive()
+
+    def _revive(self) -> None:
+        """Start a kernel where there is none; runs that wait for it are taken up or lost."""
+        idle = self._restarting is None or self._restarting.done()
+        if self.kernel.pid is None and idle:
+            self._restarting = asyncio.create_task(self._start_again())
+
+    async def _start_again(self) -> None:
+        try:
+            await self.kernel.start(self._setup)
+        except SessionLostError:
+            _log.exception("no kernel")
 
     async def _watch_memory(self, limit: int) -> None:
         """End a kernel whose processes together use more than the session has.

@@ -85,6 +85,21 @@ class Run:
         elif outputs:
             self.log.append(coalesce(outputs))
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether the kernel has turned to other things without a word on how this ended."""
+        return self._idle and not self.over
+
+    def give_up(self) -> None:
+        """Finish a run that an interrupt hit before the kernel could say so itself."""
+        if self.unanswered:
+            content = {
+                "ename": "KeyboardInterrupt",
+                "evalue": "",
+                "traceback": ["KeyboardInterrupt: the cell was interrupted as it began"],
+            }
+            self._finish([("error", json.dumps(content).encode())], "error", None)
+
     def begin(self, earlier: list[tuple[str, bytes]]) -> None:
         """Note that the code goes to the kernel now; ``earlier`` outputs are shown first."""
         self.status, self.started = "running", time.time()
