@@ -35,11 +35,14 @@ IDLE_EXIT = 900
 def find(folder: Path, *, besides: Service | None = None) -> Service | None:
     """Return the platform that runs on the state folder; None where none answers.
 
-    A file that a killed platform left behind is told by its port, on which nobody listens. Where
-    a stranger listens there by now, the caller finds that out and asks again for one ``besides``.
+    A file that a killed platform left behind is told by its process, which is gone, and its port,
+    on which nobody listens. Where strangers have both by now, the caller finds that out from the
+    answers, and asks again for one ``besides``.
     """
     try:
-        service = Service.from_ready(json.loads((folder / "platform.json").read_text()))
+        ready = json.loads((folder / "platform.json").read_text())
+        service = Service.from_ready(ready)
+        os.kill(int(ready["pid"]), 0)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return service if service != besides and _listens(service.computing_url) else None

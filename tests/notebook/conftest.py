@@ -6,7 +6,7 @@ import atexit
 import json
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clouditia_jupyter.config import Service
+
+
+#: A shell with the extension, and a manager for the account that it uses.
+Local: TypeAlias = "tuple[Shell, GPUManager]"
 
 
 class Shell:
@@ -82,9 +86,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def local(
-    state: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Shell, GPUManager]]:
+def local(state: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
     """Return a shell that uses the local platform, and a manager for the same account."""
     monkeypatch.setenv("CLOUDITIA_STATE", str(state))
     with manager_for(starter.find_or_start(state)) as manager:

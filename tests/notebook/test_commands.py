@@ -13,9 +13,8 @@ from clouditia_jupyter.models import GPUSession
 
 if TYPE_CHECKING:
     from clouditia_jupyter import GPUManager
-    from tests.notebook.conftest import Shell
+    from tests.notebook.conftest import Local, Shell
 
-Local = "tuple[Shell, GPUManager]"
 Capture = pytest.CaptureFixture[str]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ def leave_file(folder: Path, port: int) -> None:
         "computing_url": f"http://127.0.0.1:{port}/jobs",
         "code_editor_url": f"http://127.0.0.1:{port}/code-editor",
         "api_key": KEY,
-        "pid": 1,
+        "pid": os.getpid(),
     }
     (folder / "platform.json").write_text(json.dumps(ready))
 
@@ -57,6 +58,15 @@ def test_what_listens_is_found_and_its_key_is_not_in_the_repr(
     assert service.api_key == KEY
     assert KEY not in repr(service)
     assert starter.find(tmp_path, besides=service) is None
+
+
+def test_a_file_of_a_process_that_is_gone_is_stale(tmp_path: Path, listener: socket.socket) -> None:
+    leave_file(tmp_path, listener.getsockname()[1])
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    path = tmp_path / "platform.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pid": gone.pid}))
+    assert starter.find(tmp_path) is None
 
 
 def test_a_file_that_a_killed_platform_left_is_stale(
