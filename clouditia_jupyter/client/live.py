@@ -13,7 +13,7 @@ import httpx
 from clouditia_jupyter.client import credentials, transfer
 from clouditia_jupyter.client.arguments import non_empty, positive
 from clouditia_jupyter.client.events import EventStream
-from clouditia_jupyter.client.results import RunResult, ShellResult, fold
+from clouditia_jupyter.client.results import RunResult, ShellResult, fold, timed_out
 from clouditia_jupyter.client.route import Route
 from clouditia_jupyter.client.stock import Namespace
 from clouditia_jupyter.client.transport import Transport
@@ -250,36 +250,31 @@ class LiveSession:
         if not self._route.supports("runs"):
             return self._namespace.run(code, timeout)
         stream = self.start(code)
-        timer = self._interrupt_after(stream, timeout)
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            stream.give_up_at(self._route.transport.clock.monotonic() + _GRACE)
+            # a failure means that it has just ended, or that the stream will report the same
+            with contextlib.suppress(ClouditiaError):
+                stream.interrupt()
+
+        timer = threading.Timer(timeout or 0.0, expire)
+        timer.daemon = True
         try:
+            if timeout is not None:
+                timer.start()
             result = fold(stream, stream.run_id)
         except KeyboardInterrupt:
             with contextlib.suppress(ClouditiaError):
                 stream.interrupt()
             raise
         finally:
+            timer.cancel()
             stream.close()
-            if timer is not None:
-                timer.cancel()
+        if expired.is_set() and not result.success:
+            return timed_out(result, timeout or 0.0)
         return result
-
-    def _interrupt_after(
-        self, stream: EventStream, seconds: float | None
-    ) -> threading.Timer | None:
-        if seconds is None:
-            return None
-
-        def expire() -> None:
-            clock = self._route.transport.clock
-            stream.give_up_at(clock.monotonic() + _GRACE)
-            # a failure means that it has just ended, or that the stream will report the same
-            with contextlib.suppress(ClouditiaError):
-                stream.interrupt()
-
-        timer = threading.Timer(seconds, expire)
-        timer.daemon = True
-        timer.start()
-        return timer
 
     def shell(self, command: str, timeout: float | None = None) -> ShellResult:
         """Run a shell command in the session and return what it came to.

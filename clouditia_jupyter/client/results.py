@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -165,6 +166,14 @@ def _sentence(status: str, error: Mapping[str, Any]) -> str:
         return "The session's kernel ended under this run, and its variables are gone; run again."
     ename, evalue = error.get("ename", "Error"), error.get("evalue", "")
     return f"{ename}: {evalue}" if evalue else str(ename)
+
+
+def timed_out(result: RunResult, seconds: float) -> RunResult:
+    """Return the result of a run that was interrupted because its time was up."""
+    sentence = f"The run was interrupted after {seconds:g} s, its timeout; allow it more."
+    return dataclasses.replace(
+        result, error=f"TimeoutError: {sentence}", ename="TimeoutError", evalue=sentence
+    )
 
 
 def from_exec(data: Mapping[str, Any]) -> RunResult:

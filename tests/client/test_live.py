@@ -192,11 +192,14 @@ def test_an_offer_from_afar_is_not_followed(clock):
 
 
 def test_a_run_that_takes_too_long_is_interrupted(pod, live):
-    pod.prints("a")
+    pod.prints("a", status="error")
     pod.hold_until_interrupted = True
-    live.verify()
-    assert live.run("x", timeout=0.05).output == "a"
+    result = live.run("x", timeout=0.05)
     assert pod.interrupted.is_set()
+    assert result.output == "a"
+    assert result.error.startswith("TimeoutError: ")
+    with pytest.raises(TimeoutError, match="allow it more"):
+        result.raise_for_error()
 
 
 def test_an_interrupted_run_is_interrupted_remotely(pod, live, monkeypatch):
