@@ -77,19 +77,14 @@ def status(context: Context, arguments: Namespace) -> None:
     if not running:
         say("Sessions  none; %clouditia create --gpu SLUG makes one")
         return
-    costs_by_id = {
-        cost["session_id"]: cost for cost in manager.get_active_sessions_cost()["sessions"]
-    }
+    by_id = {cost["session_id"]: cost for cost in manager.get_active_sessions_cost()["sessions"]}
     for number, item in enumerate(running):
-        cost = costs_by_id.get(item.id)
-        spent = (
-            ""
-            if cost is None
-            else (f", {money(cost['cost'])} so far, {money(cost['hourly_rate'])} per hour")
-        )
-        current = ", current" if item.id == connection.current else ""
-        head = "Sessions" if number == 0 else ""
-        say(f"{head:<8}  {resolve.label(item)}: {item.status}, {item.gpu_type}{spent}{current}")
+        parts = [f"{resolve.label(item)}: {item.status}", item.gpu_type]
+        if cost := by_id.get(item.id):
+            parts += [f"{money(cost['cost'])} so far", f"{money(cost['hourly_rate'])} per hour"]
+        if item.id == connection.current:
+            parts.append("current")
+        say(f"{'Sessions' if number == 0 else '':<8}  {', '.join(parts)}")
 
 
 def inventory(context: Context, arguments: Namespace) -> pd.DataFrame:
@@ -103,7 +98,7 @@ def use(context: Context, arguments: Namespace) -> None:
     """Make a session the current one."""
     chosen = context.connection.session(arguments.session)
     if chosen.status in LIVE_STATUSES:
-        context.connection.current = chosen.id
+        context.connection.choose(chosen)
         say(f"Cells now run in {resolve.label(chosen)}.")
         return
     # the same words as for a cell that would run there

@@ -130,8 +130,9 @@ class Connection:
             session = self.session(word)
             self.require_running(session)
             if word is None:
-                self.current = session.id
-            self._known[word or session.id] = session
+                self.choose(session)
+            else:
+                self._known[word] = session
         live = self._lives.get(session.id)
         if live is None:
             from clouditia_jupyter.client.live import LiveSession
@@ -140,6 +141,12 @@ class Connection:
             live = LiveSession(key, self.service.editor_url, self._settings.timeout)
             self._lives[session.id] = live
         return session, live
+
+    def choose(self, session: GPUSession) -> None:
+        """Make a session the current one."""
+        self.current = session.id
+        if session.status == "running":
+            self._known[session.id] = session
 
     def forget(self, session_id: str) -> None:
         """Drop what is kept of a session: it was stopped or renamed, or its key is no good."""

@@ -42,7 +42,7 @@ def create(context: Context, arguments: Namespace) -> None:
     """Rent a machine, say how far it is, and make it the current session."""
     gpus = _wanted(arguments)
     manager = context.connection.open()
-    progress = _Progress(context)
+    progress = _Progress(context, arguments.name)
     began = time.monotonic()
     request: dict[str, Any] = {
         "gpus": gpus,
@@ -62,20 +62,21 @@ def create(context: Context, arguments: Namespace) -> None:
         made = _create(context, request, yes=arguments.yes)
     except (KeyboardInterrupt, WaitTimeoutError):
         if progress.session is not None:
-            context.connection.current = progress.session.id
+            context.connection.choose(progress.session)
             say(_still_going(progress.session))
         raise
     if isinstance(made, dict):
         say(
             f"Queued at place {made.get('position', '?')}: ticket {str(made['queue_id'])[:8]}. "
             "%clouditia queue shows it, and %clouditia queue cancel ID gives it up."
+            + (" Name its session once it runs, with %clouditia rename." if arguments.name else "")
         )
         return
-    context.connection.current = made.id
+    missing = f" without {', '.join(made.unavailable_gpus)}" if made.unavailable_gpus else ""
     if arguments.name:
         made = manager.rename_session(made.id, arguments.name)
+    context.connection.choose(made)
     seconds = time.monotonic() - began
-    missing = f" without {', '.join(made.unavailable_gpus)}" if made.unavailable_gpus else ""
     if arguments.no_wait:
         say(f"{resolve.label(made)} is {made.status}{missing}; %clouditia show says how far it is.")
         return
@@ -121,8 +122,9 @@ def _wanted(arguments: Namespace) -> list[dict[str, Any]]:
 class _Progress:
     """Shows the steps of a session that is being made; remembers it."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, name: str | None) -> None:
         self.session: GPUSession | None = None
+        self._name = name  # it is given at the end; a user knows the session by it from the start
         self.line = UpdatingLine(context.shell)
 
     def __call__(self, session: GPUSession) -> None:
@@ -132,7 +134,7 @@ class _Progress:
         if step in CREATION_STEPS:
             number, of = CREATION_STEPS.index(step) + 1, len(CREATION_STEPS)
             words = f"{'■' * number}{'□' * (of - number)}  {words}"
-        self.line.show(f"Creating {resolve.label(session)}  {words}")
+        self.line.show(f"Creating {self._name or session.name} ({session.short_id})  {words}")
 
 
 def _still_going(session: GPUSession) -> str:

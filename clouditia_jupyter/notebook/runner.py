@@ -17,9 +17,11 @@ from clouditia_jupyter.errors import (
     PermissionDeniedError,
     SessionLostError,
     SessionStateError,
+    UnsupportedError,
     WaitTimeoutError,
     remote_error,
 )
+from clouditia_jupyter.models import Event
 from clouditia_jupyter.notebook.follow import Ending, follow
 from clouditia_jupyter.notebook.output import footnote, say
 from clouditia_jupyter.notebook.parsing import did_you_mean
@@ -65,7 +67,13 @@ class Runner:
             If the session, or the kernel in it, went away.
         """
         values = self._local_values(arguments.input) if arguments.input else {}
-        session, live, stream = self._start(arguments.session, code, values)
+        try:
+            session, live, stream = self._start(arguments.session, code, values)
+        except UnsupportedError:
+            if values or arguments.output:
+                raise
+            self._run_plainly(arguments, code)
+            return
         ending = follow(stream, self._renderer, live, arguments.timeout)
         if ending.interrupted or ending.expired or ending.status != "ok":
             self._fail(session, ending, arguments.timeout)
@@ -103,6 +111,17 @@ class Runner:
         session, live = self._connection.live(word)
         # the same id: if the first try did reach the session, this attaches to it
         return session, live, _send(live, code, run_id, values)
+
+    def _run_plainly(self, arguments: Namespace, code: str) -> None:
+        """Run on a service without event streams: the output comes in one piece, at the end."""
+        _, live = self._connection.live(arguments.session)
+        result = live.run(code, timeout=arguments.timeout)
+        for name, text in (("stdout", result.output), ("stderr", result.stderr)):
+            if text:
+                self._renderer.show(
+                    Event(seq=0, type="stream", content={"name": name, "text": text})
+                )
+        result.raise_for_error()
 
     def _fail(self, session: GPUSession, ending: Ending, limit: float | None) -> None:
         name = label(session)

@@ -261,3 +261,33 @@ def test_a_stranger_on_the_port_of_a_killed_platform(own_state: tuple[Shell, Pat
     finally:
         stranger.kill()
         stranger.communicate()
+
+
+def test_a_service_without_event_streams_runs_cells_plainly(
+    tmp_path: Path,
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = [sys.executable, "-m", "clouditia_jupyter.platform", "--state", str(tmp_path)]
+    process = subprocess.Popen([*command, "--port", "0", "--stock"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    ready = json.loads(process.stdout.readline())
+    monkeypatch.setenv("CLOUDITIA_BASE_URL", ready["computing_url"])
+    monkeypatch.setenv("CLOUDITIA_EDITOR_URL", ready["code_editor_url"])
+    monkeypatch.setenv("CLOUDITIA_API_KEY", ready["api_key"])
+    try:
+        shell.run("%clouditia create --gpu nvidia-rtx-3060ti")
+        capsys.readouterr()
+        run(shell, "x = 20\nprint('out')")
+        run(shell, "x + 1")
+        assert capsys.readouterr().out.split() == ["out", "21"]
+        with pytest.raises(ZeroDivisionError):
+            run(shell, "1 / 0")
+        shell.ip.user_ns["here"] = 1
+        with pytest.raises(errors.UnsupportedError, match="values"):
+            run(shell, "1", "-i here")
+        shell.run("%clouditia stop")
+    finally:
+        process.terminate()
+        process.communicate()
