@@ -18,14 +18,16 @@ import shutil
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-import uvicorn
 
 from clouditia_jupyter.errors import SessionLostError
-from clouditia_jupyter.platform.pod.app import build_app
 from clouditia_jupyter.platform.pod.pod import Pod
 from clouditia_jupyter.platform.pod.sandbox import Sandbox, find_bwrap
+
+if TYPE_CHECKING:
+    import uvicorn
 
 _ORPHAN_SECONDS = 1.0
 
@@ -57,6 +59,12 @@ async def _serve(folder: Path, runtime: Path, hidden: tuple[Path, ...]) -> None:
     workspace.mkdir(exist_ok=True)
     pod = Pod(Sandbox(workspace, runtime, hidden, find_bwrap()), folder)
     token = secrets.token_urlsafe(32)
+    await pod.kernel.spawn()
+    # the kernel starts on another core while the web server loads here
+    import uvicorn
+
+    from clouditia_jupyter.platform.pod.app import build_app
+
     config = uvicorn.Config(
         build_app(pod, token, lambda: setattr(server, "should_exit", True)),
         log_config=None,
@@ -70,7 +78,7 @@ async def _serve(folder: Path, runtime: Path, hidden: tuple[Path, ...]) -> None:
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        await pod.kernel.start()
+        await pod.kernel.ready()
         created = psutil.Process().create_time()
         url = f"http://127.0.0.1:{port}"
         serving = asyncio.create_task(server.serve(sockets=[listener]))

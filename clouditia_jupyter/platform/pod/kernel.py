@@ -69,19 +69,13 @@ class Kernel:
         """Whether a run is being executed."""
         return self._current is not None
 
-    @property
-    def ready(self) -> bool:
-        """Whether it takes up runs: it has been set up and has not died since."""
-        return self._ready
-
     async def start(self, setup: str | None = None) -> None:
-        """Start the process, evaluate ``setup`` there, then take up runs; return when it answers.
+        """Start the process, evaluate ``setup`` there, then take up runs; see :meth:`ready`."""
+        await self.spawn()
+        await self.ready(setup)
 
-        Raises
-        ------
-        SessionLostError
-            If it ends or stays silent instead; with the last lines it wrote.
-        """
+    async def spawn(self) -> None:
+        """Start the process, and do not wait for it."""
         key = secrets.token_hex(16).encode()
         connection = self._write_connection_file(key)
         self._welcomed.clear()
@@ -100,8 +94,17 @@ class Kernel:
             )
         self._channels = Channels(self._address, key, self._on_messages)
         self._watcher = asyncio.create_task(self._watch(self._process))
-        answer = self._request("control", "kernel_info_request", {})
+
+    async def ready(self, setup: str | None = None) -> None:
+        """Return when the process answers, has evaluated ``setup``, and takes up runs.
+
+        Raises
+        ------
+        SessionLostError
+            If it ends or stays silent instead; with the last line it wrote.
+        """
         try:
+            answer = self._request("control", "kernel_info_request", {})
             await asyncio.wait_for(answer, _START_TIMEOUT)
             # what it says before it knows of its listener is lost
             await asyncio.wait_for(self._welcomed.wait(), _START_TIMEOUT)
