@@ -109,9 +109,9 @@ def _stopped_after(
     def watch() -> None:
         if over.wait(limit):
             return
-        ending.expired = True
         try:
             stream.interrupt()
+            ending.expired = True
             if not over.wait(GRACE):
                 live.restart_kernel()
                 ending.killed = True

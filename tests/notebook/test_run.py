@@ -168,6 +168,23 @@ def test_a_time_limit_interrupts_and_says_that_the_session_bills(local: Local) -
     assert after.outputs[0].data["text/plain"] == "'still here'"
 
 
+def test_a_time_limit_that_is_not_heeded_kills_the_kernel(local: Local) -> None:
+    _, _, deaf, after = execute(
+        "import clouditia_jupyter.notebook.follow as follow\nfollow.GRACE = 0.2",
+        CREATE,
+        remote(
+            "lost = 1\nimport time\nwhile True:\n    try:\n        time.sleep(600)\n"
+            "    except KeyboardInterrupt:\n        pass",
+            "--timeout 1",
+        ),
+        remote("lost"),
+        allow_errors=True,
+    )
+    assert deaf.outputs[-1].ename == "WaitTimeoutError"
+    assert "its kernel was killed, and its variables are gone" in deaf.outputs[-1].evalue
+    assert after.outputs[-1].ename == "NameError"
+
+
 def test_a_kernel_that_dies_is_said(local: Local) -> None:
     _, died, after = execute(
         CREATE,
@@ -186,8 +203,8 @@ class Kernel:
     def __init__(self) -> None:
         self.manager, self.client = start_new_kernel(kernel_name="python3")
 
-    def send(self, code: str) -> str:
-        return self.client.execute(code, allow_stdin=False)
+    def send(self, code: str, *, allow_stdin: bool = False) -> str:
+        return self.client.execute(code, allow_stdin=allow_stdin)
 
     def until(self, parent: str, text: str) -> list[dict[str, Any]]:
         """Return the outputs of a cell up to one that holds ``text``, or up to its end."""
@@ -203,8 +220,8 @@ class Kernel:
             if text and text in str(content.get("text")):
                 return seen
 
-    def run(self, code: str) -> list[dict[str, Any]]:
-        return self.until(self.send(code), "")
+    def run(self, code: str, *, allow_stdin: bool = False) -> list[dict[str, Any]]:
+        return self.until(self.send(code, allow_stdin=allow_stdin), "")
 
 
 @pytest.fixture
@@ -257,6 +274,17 @@ def test_a_second_interrupt_kills_the_remote_kernel(kernel: Kernel) -> None:
     assert [o["ename"] for o in rest if o["type"] == "error"] == ["KeyboardInterrupt"]
     (error,) = [o for o in kernel.run(remote("lost")) if o["type"] == "error"]
     assert error["ename"] == "NameError"
+
+
+def test_a_footer_is_shown_to_a_person_unless_switched_off(kernel: Kernel) -> None:
+    def footers(outputs: list[dict[str, Any]]) -> list[str]:
+        return [o["data"]["text/plain"] for o in outputs if o["type"] == "display_data"]
+
+    (footer,) = footers(kernel.run(remote("1"), allow_stdin=True))
+    assert re.fullmatch(r"\d+\.\d\d s · nvidia-rtx-3060ti · [\d.]+ EUR", footer)
+    assert footers(kernel.run(remote("1"))) == []
+    kernel.run("%config ClouditiaMagics.footer = False")
+    assert footers(kernel.run(remote("1"), allow_stdin=True)) == []
 
 
 def test_no_key_is_anywhere_in_an_executed_notebook(local: Local, state: Path) -> None:
