@@ -7,11 +7,11 @@ shown; a second one kills the kernel there, and its variables with it.
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from clouditia_jupyter.errors import ClouditiaError
+from clouditia_jupyter.errors import ClouditiaError, JobNotFoundError
 from clouditia_jupyter.notebook.output import say
 
 if TYPE_CHECKING:
@@ -70,18 +70,18 @@ def follow(
 
 def _show_all(stream: EventStream, renderer: Renderer, live: LiveSession, ending: Ending) -> None:
     interrupts = passed_on = 0
-    while not ending.killed:
+    while True:
         try:
             if interrupts > passed_on:
                 passed_on = interrupts
                 ending.interrupted = True
-                if interrupts == 1:
-                    stream.interrupt()
-                else:
+                if interrupts > 1:
                     live.restart_kernel()
                     ending.killed = True
-                    ending.status = "lost"
                     return
+                say("Interrupting the session; interrupt again to kill its kernel.")
+                with suppress(JobNotFoundError):  # it has just ended
+                    stream.interrupt()
             # after an interrupt this goes on behind the last event that came
             for event in stream:
                 if event.type == "error":
@@ -96,8 +96,6 @@ def _show_all(stream: EventStream, renderer: Renderer, live: LiveSession, ending
             interrupts += 1
             if interrupts > 3:  # killing it hangs too: let the user go
                 raise
-            if interrupts == 1:
-                say("Interrupting the session; interrupt again to kill its kernel.")
 
 
 @contextmanager

@@ -40,8 +40,15 @@ if TYPE_CHECKING:
     from clouditia_jupyter.models import GPUSession
     from clouditia_jupyter.notebook.connection import Connection
 
-#: What a session says that was stopped elsewhere, or whose key was revoked.
-_GONE = (AuthenticationError, PermissionDeniedError, NotFoundError, SessionStateError)
+#: What comes of a session that was stopped elsewhere, whose key was revoked, or whose platform
+#: came back at another port.
+_GONE = (
+    AuthenticationError,
+    ConnectionFailedError,
+    NotFoundError,
+    PermissionDeniedError,
+    SessionStateError,
+)
 
 
 class Runner:
@@ -74,7 +81,12 @@ class Runner:
                 raise
             self._run_plainly(arguments, code)
             return
-        ending = follow(stream, self._renderer, live, arguments.timeout)
+        try:
+            ending = follow(stream, self._renderer, live, arguments.timeout)
+        except _GONE:
+            self._connection.forget(session.id)
+            self._connection.live(session.id)  # says what became of it, if it is no more
+            raise
         if ending.interrupted or ending.expired or ending.status != "ok":
             self._fail(session, ending, arguments.timeout)
         if arguments.output:
@@ -103,10 +115,7 @@ class Runner:
         try:
             return session, live, _send(live, code, run_id, values)
         except _GONE:
-            # stopped elsewhere, or only its key revoked: asking again tells which
-            self._connection.forget(session.id)
-        except ConnectionFailedError:
-            # the platform came back at another port
+            # asking again tells which, and either says so or leads there
             self._connection.forget(session.id)
         session, live = self._connection.live(word)
         # the same id: if the first try did reach the session, this attaches to it
@@ -128,18 +137,16 @@ class Runner:
         if ending.expired:
             if ending.error:
                 say("\n".join(ending.error.get("traceback") or ()))
-            did = (
-                "its kernel was killed, and its variables are gone"
-                if ending.killed
-                else ("it was interrupted")
-            )
+            did = "it was interrupted"
+            if ending.killed:
+                did = "its kernel was killed, and its variables are gone"
             raise WaitTimeoutError(
                 f"The cell ran longer than {limit} s, so {did}. {self._billing(session)}"
             )
         if ending.interrupted:
             if ending.killed:
                 say(f"The kernel of session {name} was killed: its variables are gone.")
-            raise _interrupt(ending.error)
+            raise _Interrupted(list(ending.error.get("traceback") or ()))
         if ending.status == "error":
             error = ending.error
             raise remote_error(
@@ -157,7 +164,8 @@ class Runner:
         except ClouditiaError:
             return f"Whether session {label(session)} still bills is not known: %clouditia status."
         if now.status != "running":
-            return f"Session {label(now)} is {now.status}."
+            why = f" ({now.stop_reason})" if now.stop_reason else ""
+            return f"Session {label(now)} is {now.status}{why}."
         rate = "" if now.hourly_rate is None else f" at {money(now.hourly_rate)} per hour"
         return f"Session {label(now)} runs on and bills{rate}: %clouditia stop ends it."
 
@@ -191,7 +199,3 @@ class _Interrupted(KeyboardInterrupt):
 
 # what a saved notebook calls it is the class's name
 _Interrupted.__name__ = _Interrupted.__qualname__ = "KeyboardInterrupt"
-
-
-def _interrupt(error: Mapping[str, Any]) -> KeyboardInterrupt:
-    return _Interrupted(list(error.get("traceback") or ()))

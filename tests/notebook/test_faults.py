@@ -141,6 +141,26 @@ def test_a_session_that_was_stopped_elsewhere_is_said_with_the_next_step(local: 
         run(shell, "1")
 
 
+def test_a_session_that_is_stopped_in_mid_cell_is_said(
+    local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell, manager = local
+    session = running(shell, manager, "cut")
+    begun = threading.Event()
+    monkeypatch.setattr(Renderer, "show", lambda _self, _event: begun.set())
+
+    def stop_it() -> None:
+        begun.wait()
+        manager.stop_session(session, verbose=False)
+
+    stopper = threading.Thread(target=stop_it)
+    stopper.start()
+    with pytest.raises(errors.ClouditiaError, match=r"cut .* is (stopped|stopping)") as caught:
+        run(shell, "import time\nprint('begun', flush=True)\ntime.sleep(600)")
+    stopper.join()
+    assert isinstance(caught.value, (errors.SessionLostError, errors.SessionStateError))
+
+
 def test_a_session_lost_while_another_runs_is_replaced_by_use(
     local: Local, capsys: pytest.CaptureFixture[str]
 ) -> None:
