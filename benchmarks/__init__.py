@@ -1,1 +1,1 @@
-"""Side-by-side measurements: ``python -m benchmarks``. Ratios of one run, never absolute promises."""
+"""Side-by-side measurements, ``python -m benchmarks``: ratios of one run, not promises."""

@@ -33,8 +33,10 @@ def report(shell: InteractiveShell, *, quick: bool) -> str:
 def _times(shell: InteractiveShell, *, spares: int, rounds: int) -> list[float]:
     with tempfile.TemporaryDirectory(prefix="bench-") as state, contenders.own_state(state):
         platform = subprocess.Popen(
-            [sys.executable, "-m", "clouditia_jupyter.platform", "--state", state]
-            + ["--port", "0", "--spares", str(spares)],
+            [
+                *(sys.executable, "-m", "clouditia_jupyter.platform", "--state", state),
+                *("--port", "0", "--spares", str(spares)),
+            ],
             stdout=subprocess.PIPE,
         )
         assert platform.stdout is not None
