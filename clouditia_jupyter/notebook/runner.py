@@ -117,7 +117,8 @@ class Runner:
         except _GONE:
             # asking again tells which, and either says so or leads there
             self._connection.forget(session.id)
-        session, live = self._connection.live(word)
+        # by its id: another session may have the name by now
+        session, live = self._connection.live(session.id if word else None)
         # the same id: if the first try did reach the session, this attaches to it
         return session, live, _send(live, code, run_id, values)
 
