@@ -1,7 +1,5 @@
 """What the computing API answers, field for field as on the wire."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel

@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 
 import clouditia_jupyter
 from clouditia_jupyter.platform.faults import HANDLERS
-from clouditia_jupyter.platform.routes import computing, editor, page
+from clouditia_jupyter.platform.routes import computing, editor, page, queue, sessions
 from clouditia_jupyter.platform.service import Service
 
 
@@ -23,6 +23,9 @@ def make_app(service: Service) -> FastAPI:
         yield
         await service.close()
 
+    routers = [computing.router, sessions.router, queue.router, editor.router, page.router]
+    if not service.settings.stock:
+        routers.append(editor.extensions)
     app = FastAPI(
         title="Clouditia, embedded platform",
         version=clouditia_jupyter.__version__,
@@ -30,12 +33,8 @@ def make_app(service: Service) -> FastAPI:
         redoc_url=None,
         exception_handlers=HANDLERS,
         lifespan=lifespan,
+        routes=[route for router in routers for route in router.routes],
         middleware=[Middleware(service.activity.middleware)],
     )
     app.state.service = service
-    app.include_router(computing.router)
-    app.include_router(editor.router)
-    if not service.settings.stock:
-        app.include_router(editor.extensions)
-    app.include_router(page.router)
     return app

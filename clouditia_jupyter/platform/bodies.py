@@ -1,7 +1,5 @@
 """What the computing API's requests carry. Bounds stand here, so that OpenAPI shows them too."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints

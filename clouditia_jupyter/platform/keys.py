@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
 from clouditia_jupyter.errors import AuthenticationError
+from clouditia_jupyter.platform.key_format import SESSION_PREFIXES, new_key
 from clouditia_jupyter.platform.store.schema import api_keys
-
-ACCOUNT_PREFIX = "sk_compute_"
-SESSION_PREFIXES = ("sk_live_", "ck_")
 
 
 class KeyOwner(NamedTuple):
@@ -21,11 +18,6 @@ class KeyOwner(NamedTuple):
 
     account_id: str
     session_id: str | None
-
-
-def new_key(prefix: str) -> str:
-    """Return a fresh random key."""
-    return prefix + secrets.token_urlsafe(32)
 
 
 def digest(key: str) -> str:

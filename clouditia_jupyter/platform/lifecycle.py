@@ -8,8 +8,9 @@ up again from what the store says, which is what happens after the platform was 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +43,11 @@ _PATIENCE_SECONDS = 5.0
 class Lifecycle:
     """The tasks that create and stop sessions.
 
+    Parameters
+    ----------
+    pod_env
+        Environment variables for every session.
+
     Attributes
     ----------
     meters_changed
@@ -55,6 +61,7 @@ class Lifecycle:
         catalogue: Catalogue,
         launcher: Launcher,
         changes: Changes,
+        pod_env: Mapping[str, str],
     ) -> None:
         self.meters_changed = asyncio.Event()
         self._store = store
@@ -62,6 +69,7 @@ class Lifecycle:
         self._catalogue = catalogue
         self._launcher = launcher
         self._changes = changes
+        self._pod_env = pod_env
         self._creating: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -120,14 +128,19 @@ class Lifecycle:
             self._spawn(self._finish_stop(row.id))
         await self.serve_queue()
 
+    async def settle(self) -> None:
+        """Return once nothing is being created or stopped."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def close(self) -> None:
         """Let what is being created come up, for a moment; whatever is left is resumed later."""
-        tasks = [*self._tasks]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=_PATIENCE_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.settle(), _PATIENCE_SECONDS)
+        late = [*self._tasks]
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     def _create(self, session_id: str) -> None:
         self._creating[session_id] = self._spawn(self._run_creation(session_id))
@@ -148,7 +161,7 @@ class Lifecycle:
     async def _try_creation(self, session_id: str) -> None:
         for step in _STEPS_BEFORE_LAUNCH:
             await self._advance(session_id, step)
-        spec = await self._store.run(_spec, session_id)
+        spec = await self._store.run(_spec, session_id, self._pod_env)
         await self._advance(session_id, "deploying")
         launch = asyncio.ensure_future(self._launcher.launch(spec))
         await self._advance(session_id, "waiting_ready")
@@ -209,7 +222,7 @@ class Lifecycle:
         return task
 
 
-def _spec(connection: Connection, session_id: str) -> PodSpec:
+def _spec(connection: Connection, session_id: str, env: Mapping[str, str]) -> PodSpec:
     row = sessions.load(connection, session_id).row
     return PodSpec(
         session_id=row.id,
@@ -218,4 +231,5 @@ def _spec(connection: Connection, session_id: str) -> PodSpec:
         ram_gb=row.ram_gb,
         storage_gb=row.storage_gb,
         cuda_devices=allocation.devices(connection, session_id),
+        env=env,
     )

@@ -78,7 +78,15 @@ class Service:
         self.catalogue = catalogue
         self.changes = Changes()
         self.activity = Activity()
-        self.lifecycle = Lifecycle(store, clock, catalogue, launcher, self.changes)
+        self.lifecycle = Lifecycle(
+            store,
+            clock,
+            catalogue,
+            launcher,
+            self.changes,
+            # from which the published client's code in a session finds the way back
+            {"CLOUDITIA_API_URL": f"{settings.code_editor_url}/api/internal/"},
+        )
         self.pulse = Pulse(store, clock, launcher, self.lifecycle)
         self.limits = Limits(store, clock, self.lifecycle)
         self.proxy = Proxy(on_silence=self.pulse.look_now)

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TextIO
 
 from clouditia_jupyter.errors import ConfigurationError
-from clouditia_jupyter.platform.keys import ACCOUNT_PREFIX, new_key
+from clouditia_jupyter.platform.key_format import ACCOUNT_PREFIX, new_key
 
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700

@@ -107,10 +107,13 @@ def record_attempt(
     now: datetime,
 ) -> None:
     """Note one try to serve the ticket; ``error`` is None if it succeeded."""
+    earlier = connection.scalar(select(tickets.c.attempt_count).where(tickets.c.id == ticket_id))
+    number = int(earlier or 0) + 1
     connection.execute(
         insert(attempts).values(
             id=str(uuid.uuid4()),
             ticket_id=ticket_id,
+            number=number,
             success=error is None,
             error_message=error,
             available_gpus=availability.available,
@@ -121,14 +124,14 @@ def record_attempt(
     connection.execute(
         update(tickets)
         .where(tickets.c.id == ticket_id)
-        .values(attempt_count=tickets.c.attempt_count + 1, last_attempt_at=now, last_error=error)
+        .values(attempt_count=number, last_attempt_at=now, last_error=error)
     )
 
 
 def attempts_of(connection: Connection, ticket_id: str) -> list[Row[Any]]:
     """Return the tries to serve the ticket, oldest first."""
     query = select(attempts).where(attempts.c.ticket_id == ticket_id)
-    return list(connection.execute(query.order_by(attempts.c.attempted_at, attempts.c.id)))
+    return list(connection.execute(query.order_by(attempts.c.number)))
 
 
 def serve(connection: Connection, ticket_id: str, session_id: str) -> None:
@@ -153,8 +156,13 @@ def settle(connection: Connection, session_id: str, error: str | None) -> None:
     )
 
 
-def cancel(connection: Connection, account_id: str, given: str) -> str:
-    """Take a waiting ticket out of the queue and return its id; a second call changes nothing.
+def cancel(connection: Connection, account_id: str, given: str) -> frozenset[str]:
+    """Take a waiting ticket out of the queue; a second call changes nothing.
+
+    Returns
+    -------
+    frozenset of str
+        The GPU types that it had in reserve.
 
     Raises
     ------
@@ -164,7 +172,7 @@ def cancel(connection: Connection, account_id: str, given: str) -> str:
     row = find(connection, account_id, given)
     if row.status in ("pending", "cancelled"):
         _set(connection, row.id, status="cancelled")
-        return str(row.id)
+        return frozenset(row.request["gpus"])
     next_step = "stop its session instead" if row.created_session_id else "create a new one"
     raise InvalidRequestError(
         f"Ticket {row.id[:8]} is {row.status} and no longer waits in the queue; {next_step}."

@@ -1,25 +1,29 @@
 """Who is asking: the account or the session that a request's key belongs to."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from clouditia_jupyter.errors import AuthenticationError
-from clouditia_jupyter.platform import answers, keys, sessions
+from clouditia_jupyter.platform import keys, sessions
+from clouditia_jupyter.platform.key_format import ACCOUNT_PREFIX, SESSION_PREFIXES
 from clouditia_jupyter.platform.service import Service
+
+#: Of the computing API.
+PREFIX = "/jobs/api/computing"
 
 _account_key = HTTPBearer(auto_error=False, scheme_name="AccountKey", bearerFormat="sk_compute_…")
 _session_key = HTTPBearer(auto_error=False, scheme_name="SessionKey", bearerFormat="sk_live_…")
 
+# by reference: a model here would be built again for every route, a fifth of the start
+_REFUSAL = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
 #: What OpenAPI says of refusals, on every route.
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": answers.Refusal, "description": "Refused: the request, or the state of things"},
-    401: {"model": answers.Refusal, "description": "The key is missing, unknown or revoked"},
-    404: {"model": answers.Refusal, "description": "Nothing has this id"},
-    "default": {"model": answers.Refusal, "description": "Any other refusal"},
+    400: {"content": _REFUSAL, "description": "Refused: the request, or the state of things"},
+    401: {"content": _REFUSAL, "description": "The key is missing, unknown or revoked"},
+    404: {"content": _REFUSAL, "description": "Nothing has this id"},
+    "default": {"content": _REFUSAL, "description": "Any other refusal"},
 }
 
 
@@ -37,7 +41,7 @@ async def account_of(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_account_key)],
 ) -> str:
     """Return the id of the account whose key came with the request."""
-    key = _key(credentials, (keys.ACCOUNT_PREFIX,), "an account key, sk_compute_…")
+    key = _key(credentials, (ACCOUNT_PREFIX,), "an account key, sk_compute_…")
     return (await service.store.run(keys.owner, key)).account_id
 
 
@@ -46,7 +50,7 @@ async def session_of(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_session_key)],
 ) -> sessions.Session:
     """Return the session whose key came with the request."""
-    key = _key(credentials, keys.SESSION_PREFIXES, "a session's key, sk_live_…")
+    key = _key(credentials, SESSION_PREFIXES, "a session's key, sk_live_…")
     owner = await service.store.run(keys.owner, key)
     return await service.store.run(sessions.load, owner.session_id)
 

@@ -1,7 +1,5 @@
 """The computing API: the account, money, the inventory, and what this platform does not do."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated
 
@@ -12,16 +10,14 @@ from clouditia_jupyter.errors import InvalidRequestError, UnsupportedError
 from clouditia_jupyter.platform import account as accounts
 from clouditia_jupyter.platform import allocation, answers, bodies, ledger, sessions, views
 from clouditia_jupyter.platform.money import to_eur
-from clouditia_jupyter.platform.routes import queue
-from clouditia_jupyter.platform.routes import sessions as session_routes
-from clouditia_jupyter.platform.routes.access import REFUSALS, Account, PlatformService
+from clouditia_jupyter.platform.routes.access import PREFIX, REFUSALS, Account, PlatformService
 from clouditia_jupyter.platform.routes.sessions import CLUSTER_ID
 
 CAPABILITIES = ("idempotency", "wait")
 _PLACE = "This machine"
 _LIVE = ("running",)
 
-router = APIRouter(prefix="/jobs/api/computing", tags=["computing"], responses=REFUSALS)
+router = APIRouter(prefix=PREFIX, tags=["computing"], responses=REFUSALS)
 
 
 @router.get("/verify/", response_model_exclude_unset=True)
@@ -142,10 +138,6 @@ async def lambda_result(
 ) -> answers.Refusal:
     """Not on this platform."""
     raise _no_lambda()
-
-
-router.include_router(session_routes.router)
-router.include_router(queue.router)
 
 
 def _no_lambda() -> UnsupportedError:

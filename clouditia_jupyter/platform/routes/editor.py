@@ -1,7 +1,5 @@
 """The code-editor API: what the platform answers, and what it passes on to the session's pod."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """The page that a session's ``url`` opens: which session it is, and how it fares."""
 
-from __future__ import annotations
-
 from html import escape
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The calls of the code-editor API that a session's pod answers."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field

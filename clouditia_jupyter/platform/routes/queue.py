@@ -1,7 +1,5 @@
 """The computing API: the queue."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -10,9 +8,9 @@ from sqlalchemy import Connection
 from clouditia_jupyter.errors import InvalidRequestError
 from clouditia_jupyter.models import QUEUE_STATUSES
 from clouditia_jupyter.platform import answers, bodies, tickets, views
-from clouditia_jupyter.platform.routes.access import REFUSALS, Account, PlatformService
+from clouditia_jupyter.platform.routes.access import PREFIX, REFUSALS, Account, PlatformService
 
-router = APIRouter(prefix="/queue", tags=["queue"], responses=REFUSALS)
+router = APIRouter(prefix=f"{PREFIX}/queue", tags=["queue"], responses=REFUSALS)
 
 
 @router.get("/")
@@ -42,8 +40,8 @@ async def cancel(
     body: bodies.OneTicket, service: PlatformService, account: Account
 ) -> answers.Done:
     """Take a waiting ticket out of the queue."""
-    await service.store.run(tickets.cancel, account, body.queue_id)
-    await service.lifecycle.serve_queue()  # what it had in reserve may be enough for another
+    reserve = await service.store.run(tickets.cancel, account, body.queue_id)
+    await service.lifecycle.serve_queue(reserve)  # it may be enough for another
     return answers.Done(message="The ticket was taken out of the queue.")
 
 

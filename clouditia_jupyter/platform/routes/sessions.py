@@ -1,7 +1,5 @@
 """The computing API: sessions."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Annotated, Any
 
@@ -14,10 +12,10 @@ from clouditia_jupyter.platform import answers, bodies, keys, sessions, tickets,
 from clouditia_jupyter.platform.admission import Application, Outcome
 from clouditia_jupyter.platform.money import to_micro
 from clouditia_jupyter.platform.requests import SessionRequest, check_gpus
-from clouditia_jupyter.platform.routes.access import REFUSALS, Account, PlatformService
+from clouditia_jupyter.platform.routes.access import PREFIX, REFUSALS, Account, PlatformService
 from clouditia_jupyter.platform.service import Service
 
-router = APIRouter(prefix="/sessions", tags=["sessions"], responses=REFUSALS)
+router = APIRouter(prefix=f"{PREFIX}/sessions", tags=["sessions"], responses=REFUSALS)
 
 CLUSTER_ID = "local"
 _LONGEST_WAIT = 20.0

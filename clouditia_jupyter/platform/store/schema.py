@@ -160,6 +160,7 @@ attempts = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("ticket_id", String(36), ForeignKey("tickets.id"), nullable=False, index=True),
+    Column("number", Integer, nullable=False),  # 1 for the first
     Column("success", Boolean, nullable=False),
     Column("error_message", Text),
     Column("available_gpus", JSON, nullable=False),

@@ -146,6 +146,7 @@ def upgrade() -> None:
         "attempts",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("ticket_id", sa.String(length=36), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("success", sa.Boolean(), nullable=False),
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("available_gpus", sa.JSON(), nullable=False),
