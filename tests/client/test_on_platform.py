@@ -94,8 +94,10 @@ def test_what_is_refused(any_platform):
         assert len(manager.list_sessions()) == before
     with pytest.raises(AuthenticationError):
         GPUManager("sk_compute_unknown", any_platform.where["computing_url"])
-    live = LiveSession("sk_live_unknown", any_platform.where["code_editor_url"])
-    with pytest.raises(AuthenticationError):
+    with (
+        LiveSession("sk_live_unknown", any_platform.where["code_editor_url"]) as live,
+        pytest.raises(AuthenticationError),
+    ):
         live.run("1")
 
 
