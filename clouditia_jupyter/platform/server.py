@@ -95,7 +95,7 @@ def _make_service(options: Options, state: StateFolder, listener: socket.socket)
         stock=options.stock,
     )
     offer = catalogue.detect(options.gpus)
-    store = Store(options.database or state.database_url)
+    store = Store(options.database or state.database_url, exclusive=True)
     anchor = store.run_now(clock.load_anchor, options.clock_rate)
     launcher = Launcher(state.path / "pods", spares=options.spares, hidden=(state.path,))
     return Service(settings, store, clock.PlatformClock(anchor), offer, launcher)

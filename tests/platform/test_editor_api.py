@@ -115,6 +115,8 @@ def test_the_calls_of_the_stock_service(editor: httpx.Client) -> None:
     assert editor.post("session/stop/", json={"persistent_id": namespace}).json()["success"]
     assert editor.post("execute/", json={"code": "print(6 * 7)"}).json()["output"].strip() == "42"
     assert editor.post("shell/", json={"command": "echo $((6 * 7))"}).json()["output"] == "42\n"
+    said = editor.post("shell/", json={"command": "echo 'a\\nb'"}).json()["output"]
+    assert said == "a\\nb\n"
     assert "event: done" in editor.post("stream/", json={"code": "print(1)"}).text
     job = editor.post("jobs/submit/", json={"code": "print('x')", "name": "n"}).json()["job_id"]
     assert editor.get("jobs/status/", params={"job_id": job}).json()["name"] == "n"

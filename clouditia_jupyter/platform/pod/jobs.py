@@ -10,6 +10,7 @@ import asyncio
 import codecs
 import contextlib
 import os
+import shutil
 import sys
 import time
 import uuid
@@ -87,7 +88,8 @@ class Job:
 
     def _argv(self) -> list[str]:
         if self.kind == "shell":
-            return ["/bin/sh", "-c", self.code]
+            # bash where there is one: another sh's echo rewrites backslashes in what clients send
+            return [shutil.which("bash") or "/bin/sh", "-c", self.code]
         self._code_file.write_text(self.code)
         return [sys.executable, "-u", "-m", _SCRIPT, str(self._code_file), str(self._result_file)]
 

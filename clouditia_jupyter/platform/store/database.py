@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -15,6 +15,9 @@ from clouditia_jupyter.errors import ConfigurationError
 from clouditia_jupyter.platform.store.migrate import bring_to_head
 
 T = TypeVar("T")
+
+#: Any number will do, as long as no other program locks the same one in the same database.
+_LOCK = 0x636C6F7564697469
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -31,17 +34,24 @@ class Store:
     ----------
     url
         An SQLAlchemy URL: SQLite or PostgreSQL.
+    exclusive
+        Whether to keep other platforms off a PostgreSQL database; the file of SQLite is in a
+        state folder, which has a lock of its own.
 
     Raises
     ------
     ConfigurationError
-        If the database cannot be opened, or a newer version has written it.
+        If the database cannot be opened, another platform works on it, or a newer version has
+        written it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, exclusive: bool = False) -> None:
         self._engine = make_engine(url)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._guard: Connection | None = None
         try:
+            if exclusive and self._engine.dialect.name == "postgresql":
+                self._guard = _keep_others_off(self._engine, url)
             bring_to_head(self._engine)
         except (SQLAlchemyError, OSError) as error:
             self.close()
@@ -69,6 +79,8 @@ class Store:
     def close(self) -> None:
         """Finish what is under way and let the database go."""
         self._writer.shutdown()
+        if self._guard is not None:
+            self._guard.close()
         self._engine.dispose()
 
 
@@ -100,6 +112,18 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+def _keep_others_off(engine: Engine, url: str) -> Connection:
+    """Return a connection that holds the database's lock for as long as it is open."""
+    guard = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    if not guard.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}):
+        guard.close()
+        raise ConfigurationError(
+            f"Another platform already works on {_masked(url)}; "
+            "end that one, or give this one a database of its own."
+        )
+    return guard
 
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:
