@@ -63,7 +63,7 @@ async def _serve(folder: Path, runtime: Path, hidden: tuple[Path, ...]) -> None:
     # the kernel starts on another core while the web server loads here
     import uvicorn
 
-    from clouditia_jupyter.platform.pod.app import build_app
+    from clouditia_jupyter.platform.pod.api.app import build_app
 
     config = uvicorn.Config(
         build_app(pod, token, lambda: setattr(server, "should_exit", True)),

@@ -1,0 +1,1 @@
+"""The pod's HTTP face, a file for each group of calls."""
