@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: Options) -> int:
-    gc.disable()  # imports make much and free little: collecting there is a tenth of the start
+    # imports make much and free little: collecting there is a tenth of the start. The server
+    # turns it on again when it is ready.
+    gc.disable()
     # the port before the folder: where it is taken, nothing is made
     with bind(options.host, options.port) as listener, StateFolder(options.state) as state:
         # the rest after the lock: a second platform is refused at once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -45,6 +46,8 @@ class Server(uvicorn.Server):
                 "api_key": settings.api_key,
                 "pid": os.getpid(),
             }
+            gc.freeze()  # what has been made until now stays
+            gc.enable()
             self._state.announce(where)
             sys.stdout.write(json.dumps(where) + "\n")
             sys.stdout.flush()
@@ -95,7 +98,7 @@ def _make_service(options: Options, state: StateFolder, listener: socket.socket)
         stock=options.stock,
     )
     offer = catalogue.detect(options.gpus)
-    store = Store(options.database or state.database_url, exclusive=True)
+    store = Store(options.database or state.database_url(), exclusive=True)
     anchor = store.run_now(clock.load_anchor, options.clock_rate)
     launcher = Launcher(state.path / "pods", spares=options.spares, hidden=(state.path,))
     return Service(settings, store, clock.PlatformClock(anchor), offer, launcher)

@@ -81,10 +81,11 @@ class StateFolder:
                 "make it writable for you, or choose another one with --state."
             ) from error
 
-    @property
     def database_url(self) -> str:
-        """The URL of the SQLite file in this folder."""
-        return f"sqlite:///{self.path / 'platform.db'}"
+        """Return the URL of this folder's SQLite file, made for its user alone: it has tokens."""
+        file = self.path / "platform.db"
+        file.touch(_PRIVATE_FILE)
+        return f"sqlite:///{file}"
 
     def account_key(self) -> str:
         """Return the account's key; made the first time and kept for this user alone."""

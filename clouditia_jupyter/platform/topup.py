@@ -14,7 +14,7 @@ from clouditia_jupyter.platform.store import Store
 def top_up(options: Options, state: StateFolder, eur: float) -> str:
     """Add ``eur`` to the account and return a sentence with the new balance."""
     state.make()
-    store = Store(options.database or state.database_url)
+    store = Store(options.database or state.database_url())
     try:
         left = store.run_now(_grant, to_micro(eur), to_micro(options.credit))
     finally:

@@ -164,5 +164,5 @@ def test_a_group_readable_umask_does_not_open_the_state(
         running = start_platform("--spares", "0")
     finally:
         os.umask(before)
-    for name in ("platform.json", "account.key"):
+    for name in ("platform.json", "account.key", "platform.db", "platform.db-wal"):
         assert stat.S_IMODE((running.state / name).stat().st_mode) == 0o600

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import Connection
 
 from clouditia_jupyter.errors import AuthenticationError
 from clouditia_jupyter.platform import keys, sessions
@@ -27,7 +28,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:  # FastAPI would give a plain one a thread
     """Return the platform that serves the request."""
     service: Service = request.app.state.service
     return service
@@ -51,12 +52,17 @@ async def session_of(
 ) -> sessions.Session:
     """Return the session whose key came with the request."""
     key = _key(credentials, SESSION_PREFIXES, "a session's key, sk_live_…")
-    owner = await service.store.run(keys.owner, key)
-    return await service.store.run(sessions.load, owner.session_id)
+    return await service.store.run(_session, key)
 
 
 Account = Annotated[str, Depends(account_of)]
 KeySession = Annotated[sessions.Session, Depends(session_of)]
+
+
+def _session(connection: Connection, key: str) -> sessions.Session:
+    session_id = keys.owner(connection, key).session_id
+    assert session_id is not None, "only a session's keys have the prefix"
+    return sessions.load(connection, session_id)
 
 
 def _key(
