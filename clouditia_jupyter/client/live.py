@@ -27,6 +27,8 @@ from clouditia_jupyter.errors import (
 
 #: What a run gets to end by itself after its time is up and it was interrupted, in seconds.
 _GRACE = 5.0
+#: Seconds after which an answer for somebody who types comes too late.
+_TYPING_PATIENCE = 0.3
 _OVER = frozenset({"stopping", "stopped", "failed", "paused", "archived"})
 
 
@@ -292,6 +294,38 @@ class LiveSession:
             failure_is_answer=True,
         )
         return ShellResult.from_answer(answer)
+
+    # Names, while a person types
+
+    def complete(self, code: str, cursor: int) -> dict[str, Any] | None:
+        """Return the session's completions at ``cursor``, in characters from the code's start.
+
+        Returns
+        -------
+        dict or None
+            ``matches``, ``cursor_start``, ``cursor_end``, ``metadata`` as in a Jupyter reply; None
+            where the session is busy, slow, or cannot tell.
+        """
+        return self._ask("/api/complete/", code, cursor, 0)
+
+    def inspect(self, code: str, cursor: int, detail: int = 0) -> dict[str, Any] | None:
+        """Return the session's help on the name at ``cursor``; see :meth:`complete`.
+
+        Returns
+        -------
+        dict or None
+            ``found``, ``data`` and ``metadata`` as in a Jupyter reply.
+        """
+        return self._ask("/api/inspect/", code, cursor, detail)
+
+    def _ask(self, path: str, code: str, cursor: int, detail: int) -> dict[str, Any] | None:
+        if not self._route.supports("inspection"):
+            return None
+        question = {"code": code, "cursor_pos": cursor, "detail_level": detail}
+        answer = self._route.call(
+            "POST", path, json=question, timeout=_TYPING_PATIENCE, idempotent=False
+        ).get("answer")
+        return answer if isinstance(answer, dict) else None
 
     # Variables
 

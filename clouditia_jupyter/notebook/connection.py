@@ -148,6 +148,14 @@ class Connection:
         if session.status == "running":
             self._known[session.id] = session
 
+    def manager_now(self) -> GPUManager | None:
+        """Return the manager if one is open already; asks nobody."""
+        return self._manager
+
+    def live_now(self) -> LiveSession | None:
+        """Return the current session if cells have run in it already; asks nobody."""
+        return None if self.current is None else self._lives.get(self.current)
+
     def forget(self, session_id: str) -> None:
         """Drop what is kept of a session: it was stopped or renamed, or its key is no good."""
         live = self._lives.pop(session_id, None)

@@ -16,6 +16,7 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Add ``%clouditia`` and ``%%clouditia_run``; quiet, and without any request."""
     if _NAME not in ipython.magics_manager.registry:
         ipython.register_magics(ClouditiaMagics)
+        ipython.magics_manager.registry[_NAME].completion.install()
 
 
 def unload_ipython_extension(ipython: InteractiveShell) -> None:
@@ -29,4 +30,5 @@ def unload_ipython_extension(ipython: InteractiveShell) -> None:
             manager.magics[kind].pop(name, None)
     if magics in ipython.configurables:
         ipython.configurables.remove(magics)
+    magics.completion.remove()
     magics.close()

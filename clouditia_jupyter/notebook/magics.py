@@ -8,6 +8,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
 from clouditia_jupyter.config import Settings
 from clouditia_jupyter.notebook.commands import RUN, described, overview
+from clouditia_jupyter.notebook.completion import Completion
 from clouditia_jupyter.notebook.output import can_ask, say
 from clouditia_jupyter.notebook.parsing import HelpAsked, parse_line, parse_run
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from clouditia_jupyter.notebook.actions import Context
+    from clouditia_jupyter.notebook.connection import Connection
     from clouditia_jupyter.notebook.runner import Runner
 
 
@@ -26,6 +28,7 @@ class ClouditiaMagics(Magics, Settings):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
+        self.completion = Completion(shell, self.connection_now)
         self._made: tuple[Context, Runner] | None = None
 
     def _parts(self) -> tuple[Context, Runner]:
@@ -59,6 +62,10 @@ class ClouditiaMagics(Magics, Settings):
             return
         _, runner = self._made or self._parts()
         runner.run(arguments, cell, with_footer=self.footer and can_ask(self.shell))
+
+    def connection_now(self) -> Connection | None:
+        """Return what is open already; opens nothing."""
+        return None if self._made is None else self._made[0].connection
 
     def close(self) -> None:
         """Close what is open; sessions run on."""

@@ -82,6 +82,8 @@ class Kernel:
         self.death_note = ""
         argv = [sys.executable, "-m", _ENTRY, "-f", str(connection)]
         argv += ["--HistoryManager.hist_file=:memory:"]
+        # completions are of live objects, and at once: reading source code for them takes too long
+        argv += ["--IPCompleter.use_jedi=False"]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._sandbox.command(argv),
@@ -143,6 +145,17 @@ class Kernel:
         if value.get("status") != "ok":
             raise SessionLostError(f"{value.get('ename')}: {value.get('evalue')}")
         return ast.literal_eval(value["data"]["text/plain"])
+
+    async def ask(
+        self, question: str, content: dict[str, Any], seconds: float
+    ) -> dict[str, Any] | None:
+        """Return the kernel's answer to an editor's question; None if it is busy or not quick."""
+        if self.busy or not self._ready:
+            return None
+        try:
+            return await asyncio.wait_for(self._request("shell", question, content), seconds)
+        except (SessionLostError, TimeoutError, asyncio.TimeoutError):
+            return None
 
     async def interrupt(self, run: Run) -> None:
         """Interrupt ``run`` if it is being executed; drop it if it is still queued."""

@@ -81,6 +81,14 @@ class RunEvents(Body):
     after: Annotated[int, Field(ge=0)] = 0
 
 
+class Question(Body):
+    """Code, and the place in it that a completion or help is wanted for."""
+
+    code: str
+    cursor_pos: Annotated[int, Field(ge=0)]
+    detail_level: Literal[0, 1] = 0
+
+
 class Fetch(Body):
     """A variable to fetch."""
 
@@ -102,6 +110,7 @@ class PodAnswer(BaseModel):
     logs: str | None = None
     jobs: list[dict[str, Any]] | None = None
     runs: list[dict[str, Any]] | None = None
+    answer: dict[str, Any] | None = None
 
 
 class Call(NamedTuple):
@@ -140,6 +149,8 @@ EXTENSIONS = (
     Call("GET", "/runs/{run_id}/events/", "Send a run's events.", None, RunEvents, _EVENTS),
     Call("POST", "/runs/{run_id}/interrupt/", "Interrupt a run."),
     Call("POST", "/kernel/restart/", "Start a fresh kernel."),
+    Call("POST", "/complete/", "Complete a name, if the kernel is free.", Question),
+    Call("POST", "/inspect/", "Show help on a name, if the kernel is free.", Question),
     Call("PUT", "/values/{name}", "Put a variable into the session."),
     Call("POST", "/values/fetch/", "Fetch a variable.", Fetch, media_type=_BYTES),
 )

@@ -23,6 +23,7 @@ from clouditia_jupyter.errors import (
     ValueTransferError,
 )
 from clouditia_jupyter.platform.envelope import envelope
+from clouditia_jupyter.platform.pod.api.inspection import InspectionCalls
 from clouditia_jupyter.platform.pod.api.isolated import IsolatedCalls
 from clouditia_jupyter.platform.pod.api.life import LifeCalls
 from clouditia_jupyter.platform.pod.api.namespaces import NamespaceCalls
@@ -54,6 +55,7 @@ def build_app(pod: Pod, token: str, stop: Callable[[], None]) -> Starlette:
     calls = (
         RunCalls(pod),
         ValueCalls(pod),
+        InspectionCalls(pod),
         NamespaceCalls(pod),
         IsolatedCalls(pod),
         LifeCalls(pod, stop),
