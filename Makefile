@@ -53,7 +53,7 @@ $(BIN)/python:
 
 EXTRAS_demo  := local,demo
 EXTRAS_lab   := local,demo,lab
-EXTRAS_test  := local,demo,transfer,test
+EXTRAS_test  := local,demo,transfer,postgres,test
 EXTRAS_bench := local,demo,bench
 
 $(VENV)/.demo $(VENV)/.lab $(VENV)/.test $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(BIN)/python
