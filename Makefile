@@ -56,7 +56,7 @@ EXTRAS_lab   := local,demo,lab
 EXTRAS_test  := local,demo,transfer,postgres,test
 EXTRAS_bench := local,demo,bench
 
-$(VENV)/.demo $(VENV)/.lab $(VENV)/.test $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(BIN)/python
+$(VENV)/.demo $(VENV)/.lab $(VENV)/.test $(VENV)/.bench: $(VENV)/.%: pyproject.toml Makefile | $(BIN)/python
 	@echo "Installing the package with its extras $(EXTRAS_$*) into $(VENV) ..."
 	@$(PIP) --editable '.[$(EXTRAS_$*)]'
 	@touch $@
