@@ -147,6 +147,30 @@ class EventStream:
             missing=JobNotFoundError,
         )
 
+    def is_asking(self, request: int, wait: float = 0.0) -> bool:
+        """Return whether the run still waits for an answer to its event number ``request``.
+
+        Parameters
+        ----------
+        wait
+            Seconds, 20 at most, within which to return as soon as it does not.
+        """
+        wanted = {"request": request, "wait": wait}
+        path = f"/api/runs/{self.run_id}/input/"
+        return bool(self._route.call("GET", path, params=wanted, idempotent=True).get("open"))
+
+    def answer(self, request: int, value: str) -> None:
+        """Say ``value`` to the run's ``input_request``; ``"\\x04"`` means the end of input.
+
+        Parameters
+        ----------
+        request
+            The event's number. Where the run waits for that no longer, nothing happens.
+        """
+        said = {"request": request, "value": value}
+        path = f"/api/runs/{self.run_id}/input/"
+        self._route.call("POST", path, json=said, idempotent=True)
+
     def give_up_at(self, moment: float) -> None:
         """Raise WaitTimeoutError from the iteration once the clock passes ``moment``.
 

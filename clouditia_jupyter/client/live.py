@@ -175,6 +175,7 @@ class LiveSession:
         run_id: str | None = None,
         silent: bool = False,
         store_history: bool = True,
+        allow_stdin: bool = False,
     ) -> EventStream:
         """Submit ``code`` and return the stream of what it does.
 
@@ -187,6 +188,9 @@ class LiveSession:
             Whether the last expression shows nothing.
         store_history
             Whether the kernel counts it and keeps ``_``.
+        allow_stdin
+            Whether the code may ask: an ``input_request`` event then waits for
+            :meth:`EventStream.answer`. Otherwise ``input()`` raises there.
 
         Raises
         ------
@@ -200,6 +204,7 @@ class LiveSession:
             "run_id": run_id,
             "silent": silent,
             "store_history": store_history,
+            "allow_stdin": allow_stdin,
         }
         return EventStream(self._route, run_id, submission=submission).open()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clouditia_jupyter.errors import ClouditiaError, JobNotFoundError
+from clouditia_jupyter.notebook.asking import ask
 from clouditia_jupyter.notebook.output import say
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def _show_all(stream: EventStream, renderer: Renderer, live: LiveSession, ending
                 elif event.type == "done":
                     ending.status = event.content.get("status", "lost")
                     ending.seconds = float(event.content.get("seconds") or 0.0)
+                elif event.type == "input_request":
+                    ask(stream, event)
                 else:
                     renderer.show(event)
             return

@@ -23,7 +23,7 @@ from clouditia_jupyter.errors import (
 )
 from clouditia_jupyter.models import Event
 from clouditia_jupyter.notebook.follow import Ending, follow
-from clouditia_jupyter.notebook.output import footnote, say
+from clouditia_jupyter.notebook.output import can_ask, footnote, say
 from clouditia_jupyter.notebook.parsing import did_you_mean
 from clouditia_jupyter.notebook.render import Renderer
 from clouditia_jupyter.notebook.resolve import label
@@ -111,16 +111,17 @@ class Runner:
         self, word: str | None, code: str, values: Mapping[str, Any]
     ) -> tuple[GPUSession, LiveSession, EventStream]:
         run_id = uuid4().hex
+        may_ask = can_ask(self._shell)
         session, live = self._connection.live(word)
         try:
-            return session, live, _send(live, code, run_id, values)
+            return session, live, _send(live, code, run_id, values, may_ask=may_ask)
         except _GONE:
             # asking again tells which, and either says so or leads there
             self._connection.forget(session.id)
         # by its id: another session may have the name by now
         session, live = self._connection.live(session.id if word else None)
         # the same id: if the first try did reach the session, this attaches to it
-        return session, live, _send(live, code, run_id, values)
+        return session, live, _send(live, code, run_id, values, may_ask=may_ask)
 
     def _run_plainly(self, arguments: Namespace, code: str) -> None:
         """Run on a service without event streams: the output comes in one piece, at the end."""
@@ -175,11 +176,13 @@ class Runner:
         self._shell.user_ns.update(values)
 
 
-def _send(live: LiveSession, code: str, run_id: str, values: Mapping[str, Any]) -> EventStream:
+def _send(
+    live: LiveSession, code: str, run_id: str, values: Mapping[str, Any], *, may_ask: bool
+) -> EventStream:
     for name, value in values.items():
         live.push(name, value)
     try:
-        return live.start(code, run_id=run_id)
+        return live.start(code, run_id=run_id, allow_stdin=may_ask)
     except KeyboardInterrupt:
         # it may have reached the session all the same
         with suppress(JobNotFoundError):

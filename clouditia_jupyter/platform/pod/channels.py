@@ -93,15 +93,19 @@ class Channels:
     def _drain(self) -> None:
         """Read until every socket is empty: ZMQ tells of new messages only once."""
         messages: list[Message] = []
-        # outputs before replies: a reply must not overtake what its cell printed
-        for name in ("iopub", "shell", "control", "stdin"):
+        questions: list[Message] = []
+        # outputs before replies: a reply must not overtake what its cell printed; nor must a
+        # question, which is handed on last and so has to be read first
+        for name in ("stdin", "iopub", "shell", "control"):
+            into = questions if name == "stdin" else messages
             socket = self._sockets.get(name)
             while socket is not None:
                 try:
                     frames = socket.recv_multipart(zmq.NOBLOCK)
                 except zmq.Again:
                     break
-                messages.append(_parse(name, frames))
+                into.append(_parse(name, frames))
+        messages += questions
         if messages:
             self._on_messages(messages)
 

@@ -167,6 +167,13 @@ class Kernel:
             if not run.over:
                 await self._request("control", "interrupt_request", {})
 
+    def answer(self, run: Run, request: int, value: str) -> None:
+        """Send ``value`` to the code of ``run``, if event ``request`` is what it waits for now."""
+        question = run.question
+        if question is not None and question.is_open(request) and self._channels is not None:
+            question.close()
+            self._channels.send("stdin", "input_reply", {"status": "ok", "value": value})
+
     async def kill(self, reason: str = "The kernel was stopped; its variables are gone.") -> None:
         """End the process and everything that it started; queued runs are lost."""
         process, self._process = self._process, None
@@ -205,7 +212,7 @@ class Kernel:
                 "silent": False,
                 "store_history": run.store_history,
                 "user_expressions": {},
-                "allow_stdin": False,
+                "allow_stdin": run.allow_stdin,
                 # the pod sends one run at a time: there is nothing behind it to abort
                 "stop_on_error": False,
             }

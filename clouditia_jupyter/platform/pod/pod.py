@@ -83,7 +83,9 @@ class Pod:
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch_memory(limits.memory_bytes))
 
-    def run(self, code: str, run_id: str = "", *, store_history: bool = True) -> Run:
+    def run(
+        self, code: str, run_id: str = "", *, store_history: bool = True, allow_stdin: bool = False
+    ) -> Run:
         """Return the run ``run_id``, begun now unless it exists already."""
         _ = self.limits
         run_id = run_id or uuid.uuid4().hex
@@ -91,7 +93,9 @@ class Pod:
             return self._runs[run_id]
         if not _RUN_ID.fullmatch(run_id):
             raise InvalidRequestError("A run_id is 8 to 80 letters, digits, - and _.")
-        run = Run(run_id, code, self._runs_folder, store_history=store_history)
+        run = Run(
+            run_id, code, self._runs_folder, store_history=store_history, allow_stdin=allow_stdin
+        )
         self._runs[run_id] = run
         self.kernel.submit(run)
         self._revive()

@@ -10,6 +10,7 @@ from typing import Any
 
 from clouditia_jupyter.platform.pod.channels import Message
 from clouditia_jupyter.platform.pod.log import EventLog
+from clouditia_jupyter.platform.pod.question import Question
 
 #: Kernel messages that are output, and go into the log as they come.
 OUTPUTS = frozenset(
@@ -20,6 +21,7 @@ OUTPUTS = frozenset(
         "execute_result",
         "error",
         "clear_output",
+        "input_request",
     }
 )
 #: How a stream's content begins, in either spelling of the kernel's JSON encoder.
@@ -42,12 +44,24 @@ class Run:
         Unix times; None until then.
     begun
         Set once the kernel has taken up the code, so that an interrupt finds it.
+    question
+        What the code asked last, where it may ask.
     """
 
-    def __init__(self, run_id: str, code: str, folder: Path, *, store_history: bool = True) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        code: str,
+        folder: Path,
+        *,
+        store_history: bool = True,
+        allow_stdin: bool = False,
+    ) -> None:
         self.run_id = run_id
         self.code = code
         self.store_history = store_history
+        self.allow_stdin = allow_stdin
+        self.question: Question | None = None
         self.log = EventLog(folder / f"{run_id}.ndjson")
         self.status = "queued"
         self.started: float | None = None
@@ -84,6 +98,8 @@ class Run:
             self._finish(outputs, status, self._reply.get("execution_count"))
         elif outputs:
             self.log.append(coalesce(outputs))
+            if outputs[-1][0] == "input_request":  # nothing comes behind it but its answer
+                self.question = Question(len(self.log))
 
     @property
     def unanswered(self) -> bool:
@@ -119,6 +135,8 @@ class Run:
         self.log.append([*coalesce(outputs), ("done", json.dumps(done).encode())])
         self.log.close()
         self.begun.set()
+        if self.question is not None:
+            self.question.close()
 
     def summary(self) -> dict[str, Any]:
         """Return what the list of runs says of this one."""

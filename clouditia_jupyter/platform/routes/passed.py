@@ -73,12 +73,27 @@ class Run(Body):
     run_id: RunId | None = None
     silent: bool = False
     store_history: bool = True
+    allow_stdin: bool = False
 
 
 class RunEvents(Body):
     """Which events of a run to send: those after this one."""
 
     after: Annotated[int, Field(ge=0)] = 0
+
+
+class Answer(Body):
+    """What the user says to a run's ``input_request``, the event of this number."""
+
+    request: Annotated[int, Field(ge=1)]
+    value: str
+
+
+class Asked(Body):
+    """A run's ``input_request``, and how long to wait until nobody needs its answer any more."""
+
+    request: Annotated[int, Field(ge=1)]
+    wait: Annotated[float, Field(ge=0, le=20)] = 0.0
 
 
 class Question(Body):
@@ -110,6 +125,7 @@ class PodAnswer(BaseModel):
     logs: str | None = None
     jobs: list[dict[str, Any]] | None = None
     runs: list[dict[str, Any]] | None = None
+    open: bool | None = None
     answer: dict[str, Any] | None = None
 
 
@@ -148,6 +164,8 @@ EXTENSIONS = (
     Call("GET", "/runs/", "List the runs."),
     Call("GET", "/runs/{run_id}/events/", "Send a run's events.", None, RunEvents, _EVENTS),
     Call("POST", "/runs/{run_id}/interrupt/", "Interrupt a run."),
+    Call("POST", "/runs/{run_id}/input/", "Answer a run's question.", Answer),
+    Call("GET", "/runs/{run_id}/input/", "Say whether a question is open.", query=Asked),
     Call("POST", "/kernel/restart/", "Start a fresh kernel."),
     Call("POST", "/complete/", "Complete a name, if the kernel is free.", Question),
     Call("POST", "/inspect/", "Show help on a name, if the kernel is free.", Question),

@@ -27,6 +27,7 @@ from clouditia_jupyter.platform.pod.api.inspection import InspectionCalls
 from clouditia_jupyter.platform.pod.api.isolated import IsolatedCalls
 from clouditia_jupyter.platform.pod.api.life import LifeCalls
 from clouditia_jupyter.platform.pod.api.namespaces import NamespaceCalls
+from clouditia_jupyter.platform.pod.api.questions import QuestionCalls
 from clouditia_jupyter.platform.pod.api.runs import RunCalls
 from clouditia_jupyter.platform.pod.api.values import ValueCalls
 from clouditia_jupyter.platform.pod.pod import Pod
@@ -54,6 +55,7 @@ def build_app(pod: Pod, token: str, stop: Callable[[], None]) -> Starlette:
     """Return the pod's app; ``stop`` is called when the platform ends the session."""
     calls = (
         RunCalls(pod),
+        QuestionCalls(pod),
         ValueCalls(pod),
         InspectionCalls(pod),
         NamespaceCalls(pod),

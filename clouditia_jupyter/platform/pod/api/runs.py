@@ -66,6 +66,7 @@ class RunCalls:
                 str(body.get("code", "")),
                 str(body.get("run_id") or ""),
                 store_history=bool(body.get("store_history", True)),
+                allow_stdin=bool(body.get("allow_stdin", False)),
             )
         )
 
