@@ -278,6 +278,8 @@ class LiveSession:
             raise
         finally:
             timer.cancel()
+            if timer.is_alive():  # a connection that it opens must not outlive the session's
+                timer.join()
             stream.close()
         if expired.is_set() and not result.success:
             return timed_out(result, timeout or 0.0)

@@ -109,7 +109,7 @@ def test_a_reader_that_goes_away_changes_nothing(pod: RunningPod) -> None:
     }
     with pod.client.stream("POST", "/api/runs/", json=body) as answer:
         first = json.loads(next(answer.iter_lines()))
-    assert first["content"]["text"] == "begun\n"
+    assert first["content"]["text"].startswith("begun")
     # the run goes on by itself: opened from outside the cell, through a second kernel message
     opened = pod.client.post("/api/shell/", json={"command": "true"})
     assert opened.json()["success"]
