@@ -138,6 +138,8 @@ class GPUSession:
     hourly_rate, cost, ended_at, stop_reason
         EUR per hour, EUR so far, and when and why it ended (``"user"``, ``"cost_limit"``, …); the
         stock service sends none of them.
+    clock_rate
+        Seconds that are billed for each real one: 1 but on a platform with a simulated clock.
     """
 
     id: str = _wire(str)
@@ -169,6 +171,7 @@ class GPUSession:
     cost: float | None = _wire(_optional(float), None)
     ended_at: datetime | None = _wire(parse_time, None)
     stop_reason: str = _wire(str, "")
+    clock_rate: float = _wire(float, 1.0)
 
     @property
     def short_id(self) -> str:

@@ -176,6 +176,7 @@ class LiveSession:
         silent: bool = False,
         store_history: bool = True,
         allow_stdin: bool = False,
+        limit: float | None = None,
     ) -> EventStream:
         """Submit ``code`` and return the stream of what it does.
 
@@ -191,6 +192,8 @@ class LiveSession:
         allow_stdin
             Whether the code may ask: an ``input_request`` event then waits for
             :meth:`EventStream.answer`. Otherwise ``input()`` raises there.
+        limit
+            Seconds after which the session interrupts the run, whoever listens by then.
 
         Raises
         ------
@@ -206,6 +209,8 @@ class LiveSession:
             "store_history": store_history,
             "allow_stdin": allow_stdin,
         }
+        if limit is not None:
+            submission["limit"] = positive("limit", limit)
         return EventStream(self._route, run_id, submission=submission).open()
 
     def attach(self, run_id: str, after: int = 0) -> EventStream:

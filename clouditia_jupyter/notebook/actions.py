@@ -11,6 +11,7 @@ from IPython.core.error import UsageError
 
 from clouditia_jupyter.models import LIVE_STATUSES
 from clouditia_jupyter.notebook import resolve
+from clouditia_jupyter.notebook.background import attach, cancel, logs, runs
 from clouditia_jupyter.notebook.lifecycle import create, stop
 from clouditia_jupyter.notebook.output import say
 from clouditia_jupyter.notebook.wording import described, masked, money
@@ -26,13 +27,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Balance",
     "Context",
+    "attach",
     "balance",
+    "cancel",
     "costs",
     "create",
     "inventory",
     "key",
+    "logs",
     "queue",
     "rename",
+    "runs",
     "sessions",
     "show",
     "status",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: What the values of an argument are names of, for completion.
-Offers = Literal["", "gpu", "session", "ticket", "variable"]
+Offers = Literal["", "gpu", "run", "session", "ticket", "variable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +78,14 @@ _SESSION = _arg(
     metavar="SESSION",
     offers="session",
     help="name, id or beginning of an id; the current session by default",
+)
+_IN_SESSION = _arg("--session", metavar="SESSION", offers="session", help=_SESSION.help)
+_SOME_RUN = _arg(
+    "run",
+    nargs="?",
+    metavar="RUN",
+    offers="run",
+    help="beginning of its id; the newest unfinished one by default, else the newest",
 )
 _YES = _flag("-y", "--yes", help="do not ask for confirmation")
 
@@ -151,6 +159,34 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("show", "one session in full", (_SESSION,)),
     Command(
+        "runs",
+        "the cells that ran in a session, as a DataFrame",
+        (_IN_SESSION, _flag("--all", help="in every session that is running")),
+    ),
+    Command(
+        "attach",
+        "show a run from its beginning, and go on live; an interrupt only detaches",
+        (_SOME_RUN, _IN_SESSION),
+    ),
+    Command(
+        "cancel",
+        "interrupt a run",
+        (
+            _arg("run", metavar="RUN", offers="run", help="beginning of its id"),
+            _IN_SESSION,
+            _flag("--kill", help="kill the kernel that runs it; its variables are gone"),
+        ),
+    ),
+    Command(
+        "logs",
+        "what a run has printed so far",
+        (
+            _SOME_RUN,
+            _IN_SESSION,
+            _arg("--tail", type=arguments.count, metavar="N", help="only the last N lines"),
+        ),
+    ),
+    Command(
         "rename",
         "give a session another name",
         (
@@ -215,7 +251,7 @@ RUN = Command(
     "%%clouditia_run",
     "run the cell in a session, as if it were local",
     (
-        _arg("--session", metavar="SESSION", offers="session", help=_SESSION.help),
+        _IN_SESSION,
         _arg(
             "-i",
             "--input",
@@ -239,6 +275,13 @@ RUN = Command(
             metavar="TIME",
             help="interrupt the cell after this time: 30, 10m",
         ),
+        _arg(
+            "--max-cost",
+            type=arguments.amount,
+            metavar="EUR",
+            help="interrupt the cell when it has cost this",
+        ),
+        _flag("--bg", help="return at once; attach shows the output"),
     ),
 )
 

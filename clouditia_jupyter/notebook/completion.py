@@ -155,12 +155,14 @@ class Completion:
             return [name for name in self._shell.user_ns if name not in hidden]
         fetch = _FETCH.get(argument.offers)
         connection = self._connection()
-        manager = None if connection is None else connection.manager_now()
-        if fetch is None or manager is None:
+        if connection is None or fetch is None:
+            return []
+        source = connection.live_now() if argument.offers == "run" else connection.manager_now()
+        if source is None:
             return []
         when, names = self._kept.get(argument.offers, (0.0, []))
         if time.monotonic() - when > _FRESH:
-            fetched = self._soon(lambda: fetch(manager))
+            fetched = self._soon(lambda: fetch(source))
             if fetched is not None:
                 names = fetched
                 self._kept[argument.offers] = (time.monotonic(), names)
@@ -188,7 +190,8 @@ def _sessions(manager: GPUManager) -> list[str]:
     return [word for s in manager.list_sessions() for word in (s.name, s.short_id) if word]
 
 
-_FETCH: dict[str, Callable[[GPUManager], list[str]]] = {
+_FETCH: dict[str, Callable[[Any], list[str]]] = {
+    "run": lambda live: [run["run_id"][:8] for run in live.runs()],
     "gpu": lambda manager: [gpu.gpu_type for gpu in manager.get_inventory()],
     "session": _sessions,
     "ticket": lambda manager: [job.queue_id[:8] for job in manager.list_queue_jobs()],

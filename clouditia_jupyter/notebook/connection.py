@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from clouditia_jupyter.errors import (
     APIError,
+    ClouditiaError,
     ConnectionFailedError,
     SessionNotFoundError,
     SessionStateError,
 )
 from clouditia_jupyter.models import LIVE_STATUSES
 from clouditia_jupyter.notebook import resolve, starter
+from clouditia_jupyter.notebook.meter import Meter
 
 if TYPE_CHECKING:
     from clouditia_jupyter.client.live import LiveSession
@@ -42,6 +45,7 @@ class Connection:
         # our own session keys stay in here
         self._lives: dict[str, LiveSession] = {}
         self._known: dict[str, GPUSession] = {}
+        self._meters: dict[str, Meter] = {}
 
     @property
     def service(self) -> Service:
@@ -94,6 +98,7 @@ class Connection:
             live.close()
         self._lives.clear()
         self._known.clear()
+        self._meters.clear()
         if self._manager is not None:
             self._manager.close()
             self._manager = None
@@ -132,7 +137,7 @@ class Connection:
             if word is None:
                 self.choose(session)
             else:
-                self._known[word] = session
+                self._keep(word, session)
         live = self._lives.get(session.id)
         if live is None:
             from clouditia_jupyter.client.live import LiveSession
@@ -146,7 +151,23 @@ class Connection:
         """Make a session the current one."""
         self.current = session.id
         if session.status == "running":
-            self._known[session.id] = session
+            self._keep(session.id, session)
+
+    def _keep(self, word: str, session: GPUSession) -> None:
+        self._known[word] = session
+        self._meters[session.id] = Meter.of_session(session)
+
+    def meter(self, session: GPUSession) -> Meter:
+        """Return what a session costs, as it is reckoned here from what the service said of it.
+
+        Asks the service at most once a session, and only one whose sessions do not carry a price.
+        """
+        meter = self._meters.get(session.id) or Meter.of_session(session)
+        if meter.per_hour is None:
+            with suppress(ClouditiaError):
+                meter = Meter.of_cost(self.open().get_session_cost(session.id))
+        self._meters[session.id] = meter
+        return meter
 
     def manager_now(self) -> GPUManager | None:
         """Return the manager if one is open already; asks nobody."""
@@ -162,6 +183,7 @@ class Connection:
         if live is not None:
             live.close()
         self._known = {w: s for w, s in self._known.items() if s.id != session_id}
+        self._meters.pop(session_id, None)
 
     def require_running(self, session: GPUSession) -> None:
         if session.status == "running":

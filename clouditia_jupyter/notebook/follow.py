@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clouditia_jupyter.errors import ClouditiaError, JobNotFoundError
 from clouditia_jupyter.notebook.asking import ask
@@ -38,38 +38,71 @@ class Ending:
         How long it ran.
     error
         ``ename``, ``evalue`` and ``traceback`` where it raised.
-    interrupted, expired, killed
-        Whether the user interrupted it, its time was up, and its kernel was killed for that.
+    past
+        The limit that it went past, in words; empty where it kept them all.
+    interrupted, killed
+        Whether the user interrupted it, and whether its kernel was killed for that or a limit.
     """
 
     status: str = "lost"
     seconds: float = 0.0
     error: dict[str, Any] = field(default_factory=dict)
+    past: str = ""
     interrupted: bool = False
-    expired: bool = False
     killed: bool = False
 
 
+class Limit(NamedTuple):
+    """What a cell may take.
+
+    Attributes
+    ----------
+    seconds
+        How long it may run.
+    past
+        What is said of one that went past it: ``ran longer than 30 s``.
+    """
+
+    seconds: float
+    past: str
+
+
 def follow(
-    stream: EventStream, renderer: Renderer, live: LiveSession, limit: float | None = None
+    stream: EventStream, renderer: Renderer, live: LiveSession, limit: Limit | None = None
 ) -> Ending:
     """Show a run's events until it is done, and return how it ended.
 
     Parameters
     ----------
     limit
-        Seconds after which to interrupt it by ourselves.
+        When to interrupt it by ourselves.
     """
     ending = Ending()
     if limit is None:
-        _show_all(stream, renderer, live, ending)
+        _show_and_interrupt(stream, renderer, live, ending)
     else:
         with _stopped_after(limit, stream, live, ending):
-            _show_all(stream, renderer, live, ending)
+            _show_and_interrupt(stream, renderer, live, ending)
     return ending
 
 
-def _show_all(stream: EventStream, renderer: Renderer, live: LiveSession, ending: Ending) -> None:
+def show_all(stream: EventStream, renderer: Renderer, ending: Ending) -> None:
+    """Show a run's events from where the stream is until it is done; note the end in ``ending``."""
+    for event in stream:
+        if event.type == "error":
+            ending.error = event.content
+        elif event.type == "done":
+            ending.status = event.content.get("status", "lost")
+            ending.seconds = float(event.content.get("seconds") or 0.0)
+        elif event.type == "input_request":
+            ask(stream, event)
+        else:
+            renderer.show(event)
+
+
+def _show_and_interrupt(
+    stream: EventStream, renderer: Renderer, live: LiveSession, ending: Ending
+) -> None:
     interrupts = passed_on = 0
     while True:
         try:
@@ -84,16 +117,7 @@ def _show_all(stream: EventStream, renderer: Renderer, live: LiveSession, ending
                 with suppress(JobNotFoundError):  # it has just ended
                     stream.interrupt()
             # after an interrupt this goes on behind the last event that came
-            for event in stream:
-                if event.type == "error":
-                    ending.error = event.content
-                elif event.type == "done":
-                    ending.status = event.content.get("status", "lost")
-                    ending.seconds = float(event.content.get("seconds") or 0.0)
-                elif event.type == "input_request":
-                    ask(stream, event)
-                else:
-                    renderer.show(event)
+            show_all(stream, renderer, ending)
             return
         except KeyboardInterrupt:
             interrupts += 1
@@ -103,21 +127,21 @@ def _show_all(stream: EventStream, renderer: Renderer, live: LiveSession, ending
 
 @contextmanager
 def _stopped_after(
-    limit: float, stream: EventStream, live: LiveSession, ending: Ending
+    limit: Limit, stream: EventStream, live: LiveSession, ending: Ending
 ) -> Iterator[None]:
     over = threading.Event()
 
     def watch() -> None:
-        if over.wait(limit):
+        if over.wait(min(limit.seconds, threading.TIMEOUT_MAX)):
             return
         try:
             stream.interrupt()
-            ending.expired = True
+            ending.past = limit.past
             if not over.wait(GRACE):
                 live.restart_kernel()
                 ending.killed = True
         except ClouditiaError as error:
-            say(f"The time limit could not be kept: {error}")
+            say(f"The limit could not be kept: {error}")
 
     watcher = threading.Thread(target=watch, name="clouditia-limit", daemon=True)
     watcher.start()

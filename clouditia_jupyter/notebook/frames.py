@@ -5,11 +5,13 @@ Only the columns that are named here get into a table, so no password, key or li
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from clouditia_jupyter.models import gigabytes, parse_time
+from clouditia_jupyter.notebook.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -87,6 +89,16 @@ ATTEMPTS = {
     "available_gpus": TEXT,
     "unavailable_gpus": TEXT,
 }
+RUNS = {
+    "run_id": TEXT,
+    "session": TEXT,
+    "gpu": TEXT,
+    "started": TIME,
+    "seconds": NUMBER,
+    "euros": NUMBER,
+    "status": TEXT,
+    "first_line": TEXT,
+}
 
 
 def inventory(items: Iterable[GPUInventory]) -> pd.DataFrame:
@@ -142,6 +154,21 @@ def attempts(items: Iterable[QueueAttempt]) -> pd.DataFrame:
     return _frame(ATTEMPTS, rows)
 
 
+def runs(items: Iterable[tuple[GPUSession, Mapping[str, Any]]]) -> pd.DataFrame:
+    """Return the runs of sessions, started in UTC by the session's clock; no start is queued."""
+    rows = [
+        {
+            **{name: run.get(name) for name in RUNS},
+            "session": session.name,
+            "gpu": session.gpu_type,
+            "started": _moment(run.get("started_at")),
+            "euros": Meter.of_session(session).cost_of(float(run.get("seconds") or 0.0)),
+        }
+        for session, run in items
+    ]
+    return _frame(RUNS, rows)
+
+
 def wanted(gpu_config: Mapping[str, Any]) -> str:
     """Return the GPUs that a ticket asks for: ``2 x nvidia-rtx-3090``."""
     kinds = gpu_config.get("gpus") or [gpu_config]
@@ -151,6 +178,11 @@ def wanted(gpu_config: Mapping[str, Any]) -> str:
         number = kind.get("count") or kind.get("quantity") or kind.get("gpu_count") or 1
         parts.append(f"{number} x {slug}" if slug else "")
     return ", ".join(part for part in parts if part)
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    """Return the UTC time of a Unix time."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
 
 
 def _fields(item: Any, columns: Mapping[str, str]) -> dict[str, Any]:

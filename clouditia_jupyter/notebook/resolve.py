@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from clouditia_jupyter.errors import (
     AmbiguousIdError,
+    JobNotFoundError,
     QueueJobNotFoundError,
     SessionNotFoundError,
     SessionStateError,
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+class HasRunId(Protocol):
+    """What a run is found by."""
+
+    @property
+    def run_id(self) -> str: ...
+
+
 T = TypeVar("T")
+R = TypeVar("R", bound=HasRunId)
 
 
 def session(sessions: Sequence[GPUSession], word: str) -> GPUSession:
@@ -59,6 +68,21 @@ def ticket(tickets: Sequence[QueueJob], word: str) -> QueueJob:
         known = [item.queue_id[:8] for item in tickets]
         raise QueueJobNotFoundError(
             f"No ticket is called {word!r}{did_you_mean(word, known)}. %clouditia queue lists them."
+        )
+    return found[0]
+
+
+def run(runs: Sequence[R], word: str) -> R:
+    """Return the run that an id or the beginning of one means; errors as for a session."""
+    found = _fitting(runs, word, lambda r: r.run_id, lambda r: r.run_id)
+    if len(found) > 1:
+        ids = ", ".join(item.run_id[:12] for item in found)
+        raise AmbiguousIdError(f"{word!r} fits {len(found)} runs: {ids}. Say more of it.")
+    if not found:
+        known = [item.run_id[:8] for item in runs]
+        raise JobNotFoundError(
+            f"No run is called {word!r} in the sessions that are running"
+            f"{did_you_mean(word, known)}. %clouditia runs --all lists them."
         )
     return found[0]
 

@@ -8,6 +8,7 @@ from clouditia_jupyter.models import format_duration, gigabytes
 
 if TYPE_CHECKING:
     from clouditia_jupyter.models import GPUSession
+    from clouditia_jupyter.notebook.meter import Meter
 
 
 def money(value: float | None, currency: str = "EUR") -> str:
@@ -43,11 +44,13 @@ def described(session: GPUSession, *, head: bool = True) -> str:
     return "\n".join(f"  {name:<8}  {value}" for name, value in rows.items() if value)
 
 
-def spent(session: GPUSession, seconds: float) -> str:
-    """Return how long a cell ran, on what, and what that cost, for the line below it."""
-    parts = [f"{seconds:.2f} s", session.gpu_type]
-    if session.hourly_rate is not None:
-        parts.append(money(session.hourly_rate * seconds / 3600))
+def spent(session: GPUSession, meter: Meter, seconds: float) -> str:
+    """Return the line below a cell: its time, its GPU, its cost, and the session's so far."""
+    parts = [format_duration(seconds) if seconds >= 60 else f"{seconds:.2f} s", session.gpu_type]
+    if (cost := meter.cost_of(seconds)) is not None:
+        parts.append(money(cost))
+    if (so_far := meter.so_far()) is not None:
+        parts.append(f"{money(so_far)} so far")
     return " · ".join(part for part in parts if part)
 
 

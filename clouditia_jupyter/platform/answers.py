@@ -79,6 +79,7 @@ class SessionAnswer(BaseModel):
     cost: float = 0.0
     ended_at: str | None = None
     stop_reason: str | None = None
+    clock_rate: float = 1.0
 
 
 class OneSessionAnswer(BaseModel):

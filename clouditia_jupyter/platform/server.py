@@ -96,6 +96,7 @@ def _make_service(options: Options, state: StateFolder, listener: socket.socket)
         api_key=state.account_key(),
         credit=to_micro(options.credit),
         stock=options.stock,
+        clock_rate=options.clock_rate,
     )
     offer = catalogue.detect(options.gpus)
     store = Store(options.database or state.database_url(), exclusive=True)

@@ -37,12 +37,15 @@ class Settings:
         Micro-euros that a new account is granted.
     stock
         Whether to serve only what clouditia.com serves.
+    clock_rate
+        Simulated seconds per real one.
     """
 
     url: str
     api_key: str
     credit: int
     stock: bool = False
+    clock_rate: float = 1.0
 
     @property
     def computing_url(self) -> str:

@@ -39,6 +39,7 @@ def session_answer(session: Session, settings: Settings, now: datetime) -> answe
             "cost": to_eur(session.meter.cost(now)),
             "ended_at": format_time(row.ended_at),
             "stop_reason": row.stop_reason,
+            "clock_rate": settings.clock_rate,
         }
     return answers.SessionAnswer(
         id=row.id,

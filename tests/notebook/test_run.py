@@ -281,7 +281,7 @@ def test_a_footer_is_shown_to_a_person_unless_switched_off(kernel: Kernel) -> No
         return [o["data"]["text/plain"] for o in outputs if o["type"] == "display_data"]
 
     (footer,) = footers(kernel.run(remote("1"), allow_stdin=True))
-    assert re.fullmatch(r"\d+\.\d\d s · nvidia-rtx-3060ti · [\d.]+ EUR", footer)
+    assert re.fullmatch(r"\d+\.\d\d s · nvidia-rtx-3060ti · [\d.]+ EUR · [\d.]+ EUR so far", footer)
     assert footers(kernel.run(remote("1"))) == []
     kernel.run("%config ClouditiaMagics.footer = False")
     assert footers(kernel.run(remote("1"), allow_stdin=True)) == []

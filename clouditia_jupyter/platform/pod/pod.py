@@ -9,6 +9,7 @@ gone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import uuid
@@ -34,6 +35,8 @@ from clouditia_jupyter.platform.pod.sandbox import Sandbox
 _log = logging.getLogger(__name__)
 _RUN_ID = re.compile(r"[0-9A-Za-z_-]{8,80}")
 _WATCH_SECONDS = 2.0
+#: What a run that reached its limit has to heed the interrupt before its kernel is killed.
+_GRACE_SECONDS = 10.0
 
 
 class Pod:
@@ -62,6 +65,7 @@ class Pod:
         self.namespaces = Namespaces(sandbox, self._runs_folder, log)
         self._restarting: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._keepers: dict[str, asyncio.Task[None]] = {}
 
     @property
     def limits(self) -> Limits:
@@ -84,9 +88,18 @@ class Pod:
             self._watcher = asyncio.create_task(self._watch_memory(limits.memory_bytes))
 
     def run(
-        self, code: str, run_id: str = "", *, store_history: bool = True, allow_stdin: bool = False
+        self,
+        code: str,
+        run_id: str = "",
+        *,
+        store_history: bool = True,
+        allow_stdin: bool = False,
+        limit: float | None = None,
     ) -> Run:
-        """Return the run ``run_id``, begun now unless it exists already."""
+        """Return the run ``run_id``, begun now unless it exists already.
+
+        ``limit`` is in seconds; it is interrupted when it has run so long.
+        """
         _ = self.limits
         run_id = run_id or uuid.uuid4().hex
         if run_id in self._runs:
@@ -98,8 +111,27 @@ class Pod:
         )
         self._runs[run_id] = run
         self.kernel.submit(run)
+        if limit is not None:
+            self._keepers[run_id] = asyncio.create_task(self._keep(run, limit))
         self._revive()
         return run
+
+    async def _keep(self, run: Run, limit: float) -> None:
+        """Interrupt a run that goes past its limit; kill its kernel if it does not heed that."""
+        try:
+            await run.begun.wait()
+            if await _ends(run, limit):
+                return
+            run.note(f"The run reached its limit of {limit:,.0f} s and is interrupted.")
+            with contextlib.suppress(SessionLostError):  # it has just died by itself
+                await self.kernel.interrupt(run)
+            if not await _ends(run, _GRACE_SECONDS):
+                await self.restart(
+                    f"The run reached its limit of {limit:,.0f} s and did not heed the interrupt; "
+                    "its kernel was killed, and its variables are gone."
+                )
+        finally:
+            del self._keepers[run.run_id]
 
     def find_run(self, run_id: str) -> Run:
         """Return an earlier run."""
@@ -139,7 +171,7 @@ class Pod:
 
     async def close(self) -> None:
         """End everything that the session started."""
-        for task in (self._watcher, self._restarting):
+        for task in (self._watcher, self._restarting, *self._keepers.values()):
             if task is not None:
                 task.cancel()
         for job in self.jobs.list(None, 1 << 30):
@@ -180,6 +212,13 @@ class Pod:
                         "RAM; its kernel was restarted and its variables are gone. Create a "
                         "session with more --ram."
                     )
+
+
+async def _ends(run: Run, seconds: float) -> bool:
+    """Return whether the run ends within so many seconds."""
+    with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+        await asyncio.wait_for(run.ended.wait(), seconds)
+    return run.over
 
 
 def _identifier(name: str) -> None:

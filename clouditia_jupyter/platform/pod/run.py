@@ -44,6 +44,8 @@ class Run:
         Unix times; None until then.
     begun
         Set once the kernel has taken up the code, so that an interrupt finds it.
+    ended
+        Set once the ``done`` event has been written.
     question
         What the code asked last, where it may ask.
     """
@@ -67,6 +69,7 @@ class Run:
         self.started: float | None = None
         self.finished: float | None = None
         self.begun = asyncio.Event()
+        self.ended = asyncio.Event()
         self._reply: dict[str, Any] | None = None
         self._idle = False
 
@@ -122,6 +125,12 @@ class Run:
         if earlier:
             self.log.append(coalesce(earlier))
 
+    def note(self, text: str) -> None:
+        """Show a line of our own among what the code writes to standard error."""
+        if not self.over:
+            content = json.dumps({"name": "stderr", "text": f"{text}\n"})
+            self.log.append([("stream", content.encode())])
+
     def lose(self, reason: str) -> None:
         """Finish a run whose kernel is gone, or that was cancelled before it began."""
         if not self.over:
@@ -135,6 +144,7 @@ class Run:
         self.log.append([*coalesce(outputs), ("done", json.dumps(done).encode())])
         self.log.close()
         self.begun.set()
+        self.ended.set()
         if self.question is not None:
             self.question.close()
 

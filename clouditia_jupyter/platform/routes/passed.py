@@ -74,6 +74,7 @@ class Run(Body):
     silent: bool = False
     store_history: bool = True
     allow_stdin: bool = False
+    limit: Seconds | None = None
 
 
 class RunEvents(Body):

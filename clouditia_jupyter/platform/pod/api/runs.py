@@ -67,6 +67,7 @@ class RunCalls:
                 str(body.get("run_id") or ""),
                 store_history=bool(body.get("store_history", True)),
                 allow_stdin=bool(body.get("allow_stdin", False)),
+                limit=float(body["limit"]) if body.get("limit") else None,
             )
         )
 

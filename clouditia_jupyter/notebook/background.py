@@ -1,0 +1,177 @@
+"""Runs that nobody waits for: ``runs``, ``attach``, ``cancel`` and ``logs``.
+
+A run belongs to its session, which keeps its output: any notebook that uses the account finds it,
+however long after.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from IPython.core.error import UsageError
+
+from clouditia_jupyter.errors import AuthenticationError, JobNotFoundError
+from clouditia_jupyter.notebook import resolve
+from clouditia_jupyter.notebook.follow import Ending, show_all
+from clouditia_jupyter.notebook.outcome import Interrupted, explained, require_success
+from clouditia_jupyter.notebook.output import say
+from clouditia_jupyter.notebook.render import Renderer
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from clouditia_jupyter.client.live import LiveSession
+    from clouditia_jupyter.models import GPUSession
+    from clouditia_jupyter.notebook.actions import Context
+    from clouditia_jupyter.notebook.connection import Connection
+
+_UNFINISHED = ("queued", "running")
+
+
+class Found(NamedTuple):
+    """A run, and where it is."""
+
+    session: GPUSession
+    live: LiveSession
+    run: dict[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        return str(self.run["run_id"])
+
+    @property
+    def short(self) -> str:
+        return self.run_id[:8]
+
+    @property
+    def unfinished(self) -> bool:
+        return self.run["status"] in _UNFINISHED
+
+
+def runs(context: Context, arguments: Namespace) -> pd.DataFrame:
+    """Return the runs of a session, or of all that are running; the newest first."""
+    from clouditia_jupyter.notebook import frames
+
+    if arguments.all and arguments.session:
+        raise UsageError("give --all or one session, not both")
+    connection = context.connection
+    # sessions as they are now: the price may have changed since a cell ran there
+    every = arguments.all
+    places = _running(connection) if every else [connection.session(arguments.session)]
+    return frames.runs((found.session, found.run) for found in _in(connection, places))
+
+
+def attach(context: Context, arguments: Namespace) -> None:
+    """Show a run from its first output on, to its end; fail as it fails.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupts: that only detaches, and says so.
+    """
+    found = _find(context.connection, arguments)
+    ending = Ending()
+    stream = found.live.attach(found.run_id)
+    with stream, explained(context.connection, found.session):
+        try:
+            show_all(stream, Renderer(context.shell), ending)
+        except KeyboardInterrupt:
+            short = found.short
+            say(
+                f"Detached: run {short} goes on. %clouditia attach {short} shows it again, "
+                f"%clouditia cancel {short} interrupts it."
+            )
+            raise Interrupted from None
+    require_success(context.connection, found.session, ending)
+
+
+def cancel(context: Context, arguments: Namespace) -> None:
+    """Interrupt a run, as Ctrl-C in its cell would."""
+    found = _find(context.connection, arguments)
+    if not found.unfinished:
+        say(f"Run {found.short} has ended before ({found.run['status']}).")
+    elif found.run["status"] == "running" and arguments.kill:
+        found.live.restart_kernel()
+        where = resolve.label(found.session)
+        say(f"The kernel of session {where} was killed: its variables are gone.")
+    else:
+        found.live.attach(found.run_id).interrupt()
+        if found.run["status"] == "queued":
+            say(f"Run {found.short} will not begin.")
+        else:
+            say(f"Run {found.short} was interrupted; if it does not heed that, cancel it --kill.")
+
+
+def logs(context: Context, arguments: Namespace) -> None:
+    """Say what a run has printed so far, and its traceback if it failed."""
+    found = _find(context.connection, arguments)
+    text = "".join(_texts(found))
+    if arguments.tail is not None:
+        text = "".join(text.splitlines(keepends=True)[-arguments.tail :])
+    nothing = f"Run {found.short} has printed nothing ({found.run['status']})."
+    say(text.removesuffix("\n") or nothing)
+
+
+def _texts(found: Found) -> Iterator[str]:
+    # the stream would wait for more; what there is now ends at a number that is known
+    last = int(found.run["events"])
+    with found.live.attach(found.run_id) as stream:
+        for event in stream if last else ():
+            if event.type == "stream":
+                yield str(event.content["text"])
+            elif event.type == "error":
+                yield "\n".join(event.content.get("traceback") or ())
+            if event.seq >= last:
+                return
+
+
+def _find(connection: Connection, arguments: Namespace) -> Found:
+    """Return the run that is meant.
+
+    It is looked for in the session that is named, else in the current one, else in all that are
+    running; an id that the current one does not have, in the others too.
+    """
+    word = arguments.run
+    if arguments.session is not None:
+        return _choose(list(_in(connection, [connection.session(arguments.session)])), word)
+    running = _running(connection)
+    here = list(_in(connection, [s for s in running if s.id == connection.current]))
+    if here:
+        with suppress(JobNotFoundError):
+            return _choose(here, word)
+    others = [session for session in running if session.id != connection.current]
+    return _choose([*here, *_in(connection, others)], word)
+
+
+def _choose(known: list[Found], word: str | None) -> Found:
+    if word is not None:
+        return resolve.run(known, word)
+    if not known:
+        raise JobNotFoundError(
+            "No cell has run in the sessions that are running; %%clouditia_run --bg begins one."
+        )
+    # one that is queued has not started, and is newer than all that have
+    newest = sorted(known, key=lambda found: found.run["started_at"] or inf, reverse=True)
+    return next((found for found in newest if found.unfinished), newest[0])
+
+
+def _running(connection: Connection) -> list[GPUSession]:
+    return connection.open().list_sessions(status="running")
+
+
+def _in(connection: Connection, sessions: list[GPUSession]) -> Iterator[Found]:
+    for session in sessions:
+        _, live = connection.live(session.id)
+        try:
+            listed = live.runs()
+        except AuthenticationError:  # its key was revoked: another is made
+            connection.forget(session.id)
+            _, live = connection.live(session.id)
+            listed = live.runs()
+        for run in listed:
+            yield Found(session, live, run)

@@ -1,0 +1,118 @@
+"""What becomes of the local cell when the remote run did not end well."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from clouditia_jupyter.errors import (
+    AuthenticationError,
+    ClouditiaError,
+    ConnectionFailedError,
+    NotFoundError,
+    PermissionDeniedError,
+    SessionLostError,
+    SessionStateError,
+    WaitTimeoutError,
+    remote_error,
+)
+from clouditia_jupyter.notebook.output import say
+from clouditia_jupyter.notebook.resolve import label
+from clouditia_jupyter.notebook.wording import money
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clouditia_jupyter.models import GPUSession
+    from clouditia_jupyter.notebook.connection import Connection
+    from clouditia_jupyter.notebook.follow import Ending
+
+#: What comes of a session that was stopped elsewhere, whose key was revoked, or whose platform
+#: came back at another port.
+GONE = (
+    AuthenticationError,
+    ConnectionFailedError,
+    NotFoundError,
+    PermissionDeniedError,
+    SessionStateError,
+)
+
+
+class Interrupted(KeyboardInterrupt):
+    """The local interrupt, shown with the place where the remote code was."""
+
+    def __init__(self, traceback: list[str] | None = None) -> None:
+        super().__init__()
+        self._traceback = traceback
+
+    def _render_traceback_(self) -> list[str]:
+        return self._traceback or ["KeyboardInterrupt"]
+
+
+# what a saved notebook calls it is the class's name
+Interrupted.__name__ = Interrupted.__qualname__ = "KeyboardInterrupt"
+
+
+@contextmanager
+def explained(connection: Connection, session: GPUSession) -> Iterator[None]:
+    """Where the session does not answer any more, say what became of it rather than that."""
+    try:
+        yield
+    except GONE:
+        connection.forget(session.id)
+        connection.live(session.id)  # raises that, if it is no more
+        raise
+
+
+def require_success(connection: Connection, session: GPUSession, ending: Ending) -> None:
+    """Fail the local cell as the run did; do nothing where it ended well.
+
+    Raises
+    ------
+    RemoteError
+        What the code raised, under its own name.
+    KeyboardInterrupt
+        If the user interrupted it.
+    WaitTimeoutError
+        If it went past a limit.
+    SessionLostError
+        If the kernel in the session went away.
+    """
+    if ending.status != "ok" or ending.interrupted or ending.past:
+        _fail(connection, session, ending)
+
+
+def _fail(connection: Connection, session: GPUSession, ending: Ending) -> NoReturn:
+    error = ending.error
+    if ending.past:
+        if error:
+            say("\n".join(error.get("traceback") or ()))
+        did = "it was interrupted"
+        if ending.killed:
+            did = "its kernel was killed, and its variables are gone"
+        raise WaitTimeoutError(f"The cell {ending.past}, so {did}. {_billing(connection, session)}")
+    if ending.interrupted:
+        if ending.killed:
+            say(f"The kernel of session {label(session)} was killed: its variables are gone.")
+        raise Interrupted(list(error.get("traceback") or ()))
+    if ending.status == "error":
+        raise remote_error(
+            error.get("ename", ""), error.get("evalue", ""), error.get("traceback") or ()
+        )
+    connection.forget(session.id)
+    reason = error.get("evalue") or "The kernel died; its variables are gone."
+    raise SessionLostError(
+        f"The cell was lost in session {label(session)}: {reason} {_billing(connection, session)}"
+    )
+
+
+def _billing(connection: Connection, session: GPUSession) -> str:
+    try:
+        now = connection.open().get_session(session.id)
+    except ClouditiaError:
+        return f"Whether session {label(session)} still bills is not known: %clouditia status."
+    if now.status != "running":
+        why = f" ({now.stop_reason})" if now.stop_reason else ""
+        return f"Session {label(now)} is {now.status}{why}."
+    rate = "" if now.hourly_rate is None else f" at {money(now.hourly_rate)} per hour"
+    return f"Session {label(now)} runs on and bills{rate}: %clouditia stop ends it."
