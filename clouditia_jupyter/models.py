@@ -258,15 +258,26 @@ class Event:
         1 for the run's first event, then without a gap; what ``after`` counts.
     type
         A Jupyter output type (``stream``, ``display_data``, ``execute_result``, ``error``,
-        ``update_display_data``, ``clear_output``), or ``done``, the last one.
+        ``update_display_data``, ``clear_output``), ``input_request``, a widget's ``comm_open``,
+        ``comm_msg`` or ``comm_close``, or ``done``, the last one.
     content
         The Jupyter message content; for ``done``: ``status`` (``ok``, ``error``, ``lost``),
         ``execution_count``, ``seconds``.
+    metadata, buffers
+        Of a widget's message; nothing otherwise.
+    parent
+        Outside of runs: the ``msg_id`` or run that this comes of.
+    kernel
+        Of a widget's message: the process that the widget lives in.
     """
 
     seq: int
     type: str
     content: dict[str, Any]
+    metadata: dict[str, Any] | None = None
+    buffers: tuple[bytes, ...] = ()
+    parent: str = ""
+    kernel: str = ""
 
 
 class SessionCost(TypedDict):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -22,6 +23,9 @@ from clouditia_jupyter.errors import (
     WaitTimeoutError,
 )
 from clouditia_jupyter.models import Event
+
+if TYPE_CHECKING:
+    from clouditia_jupyter.client.messages import Messages
 
 #: Pauses before the tries to resume a broken stream, in seconds: 30 s in all, and all of them
 #: again once anything has arrived.
@@ -56,7 +60,17 @@ def decode_event(line: bytes) -> Event:
     """
     try:
         data = json.loads(line)
-        return Event(seq=data["seq"], type=data["type"], content=data["content"])
+        if len(data) == 3:
+            return Event(seq=data["seq"], type=data["type"], content=data["content"])
+        return Event(
+            seq=data["seq"],
+            type=data["type"],
+            content=data["content"],
+            metadata=data.get("metadata"),
+            buffers=tuple(map(b64decode, data.get("buffers") or ())),
+            parent=data.get("parent", ""),
+            kernel=data.get("kernel", ""),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise APIError(
             f"The service sent a line that is no event ({error}); versions may not match."
@@ -85,6 +99,7 @@ class EventStream:
         after: int = 0,
     ) -> None:
         self.run_id = run_id
+        self._path = f"/api/runs/{run_id}/events/"
         self._route = route
         self._submission = submission  # still to be posted; posting it twice runs it once
         self._delivered = after
@@ -147,6 +162,14 @@ class EventStream:
             missing=JobNotFoundError,
         )
 
+    @property
+    def messages(self) -> Messages:
+        """What goes to and from the session's widgets."""
+        # the other way round it needs this module
+        from clouditia_jupyter.client.messages import Messages
+
+        return Messages(self._route)
+
     def is_asking(self, request: int, wait: float = 0.0) -> bool:
         """Return whether the run still waits for an answer to its event number ``request``.
 
@@ -204,7 +227,7 @@ class EventStream:
         else:
             request = way.request(
                 "GET",
-                f"/api/runs/{self.run_id}/events/",
+                self._path,
                 params={"after": self._received},
                 read_timeout=STREAM_READ_TIMEOUT,
             )

@@ -33,6 +33,7 @@ class Route:
     def __init__(self, platform: Transport, to_pod: Callable[[str, str], Transport]) -> None:
         self.platform = platform
         self.capabilities: frozenset[str] | None = None
+        self.session_id = ""
         self._to_pod = to_pod
         self._direct: Transport | None = None
         self._avoid = ""
@@ -46,6 +47,7 @@ class Route:
         """Return what the platform says of the session, and learn the ways to it."""
         answer = self.platform.call("GET", "/api/verify/")
         self.capabilities = frozenset(answer.get("capabilities") or ())
+        self.session_id = str(answer.get("session_id") or "")
         self._learn(answer.get("direct"))
         return answer
 

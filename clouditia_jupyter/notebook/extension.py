@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from clouditia_jupyter.notebook.magics import ClouditiaMagics
@@ -31,4 +32,6 @@ def unload_ipython_extension(ipython: InteractiveShell) -> None:
     if magics in ipython.configurables:
         ipython.configurables.remove(magics)
     magics.completion.remove()
+    if comms := sys.modules.get("clouditia_jupyter.notebook.comms"):
+        comms.withdraw(ipython)
     magics.close()

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from clouditia_jupyter.client.events import EventStream
     from clouditia_jupyter.models import Event
 
 Content = dict[str, Any]
+
+#: Events by which widgets come to be, change and go.
+COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
 
 
 class Renderer:
@@ -42,6 +46,12 @@ class Renderer:
         shown = self._show.get(event.type)
         if shown is not None:
             shown(event.content)
+
+    def relay(self, event: Event, stream: EventStream) -> None:
+        """Show what a widget's message changes, and let the user change it from here."""
+        from clouditia_jupyter.notebook.comms import widgets_of
+
+        widgets_of(self._shell).relay(event, stream)
 
     def _stream(self, content: Content) -> None:
         # the names are looked up each time: %%capture and contextlib replace them

@@ -41,7 +41,7 @@ def test_verify_describes_the_session(editor: httpx.Client, session: dict[str, A
     assert found["session_name"] == session["name"]
     assert (found["status"], found["ready"]) == ("running", True)
     assert 0 < found["user_credit"] <= 100
-    assert found["capabilities"] == ["runs", "values", "inspection"]
+    assert found["capabilities"] == ["runs", "values", "inspection", "comms"]
     direct = found["direct"]
     headers = {"Authorization": f"Bearer {direct['token']}"}
     with httpx.Client(base_url=direct["url"], headers=headers, trust_env=False) as pod:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,10 @@ PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
 
 
 class Message(NamedTuple):
-    """One message from the kernel; ``content`` is its JSON, unparsed."""
+    """One message from the kernel; ``content`` is its JSON, unparsed.
+
+    ``session`` is the id of the kernel's process: another after each restart.
+    """
 
     channel: str
     type: str
@@ -30,6 +33,7 @@ class Message(NamedTuple):
     content: bytes
     metadata: bytes
     buffers: list[bytes]
+    session: str
 
 
 class Channels:
@@ -71,13 +75,31 @@ class Channels:
             self._sockets[name] = socket
             self._loop.add_reader(socket.fileno(), self._drain)
 
-    def send(self, channel: str, msg_type: str, content: dict[str, Any], msg_id: str = "") -> str:
-        """Send a request and return its ``msg_id``: the given one, or a new one."""
+    def send(
+        self,
+        channel: str,
+        msg_type: str,
+        content: dict[str, Any],
+        msg_id: str = "",
+        *,
+        metadata: dict[str, Any] | None = None,
+        buffers: Sequence[bytes] = (),
+        subshell: str | None = None,
+    ) -> str:
+        """Send a request and return its ``msg_id``: the given one, or a new one.
+
+        Parameters
+        ----------
+        subshell
+            Which of the kernel's subshells is to handle it; by default the main shell.
+        """
         header = self._session.msg_header(msg_type)
         if msg_id:
             header["msg_id"] = msg_id
-        message = self._session.msg(msg_type, content, header=header)
-        self._sockets[channel].send_multipart(self._session.serialize(message))
+        if subshell is not None:
+            header["subshell_id"] = subshell
+        message = self._session.msg(msg_type, content, header=header, metadata=metadata)
+        self._sockets[channel].send_multipart([*self._session.serialize(message), *buffers])
         # sending may consume the edge that the reader waits for
         self._loop.call_soon(self._drain)
         return str(header["msg_id"])
@@ -113,11 +135,13 @@ class Channels:
 def _parse(channel: str, frames: list[bytes]) -> Message:
     start = frames.index(_DELIMITER) + 2  # past the delimiter and the signature
     header, parent, metadata, content = frames[start : start + 4]
+    fields = json.loads(header)
     return Message(
         channel,
-        json.loads(header)["msg_type"],
+        fields["msg_type"],
         json.loads(parent).get("msg_id", ""),
         content,
         metadata,
         frames[start + 4 :],
+        fields["session"],
     )

@@ -87,12 +87,19 @@ class PodKernel(IPythonKernel):
     _interrupts = PodShell.interrupts
 
     def pre_handler_hook(self) -> None:
-        """Begin a request: from here to ``post_handler_hook`` SIGINT means its cell."""
+        """Begin a request: from here to ``post_handler_hook`` SIGINT means its cell.
+
+        Not in a subshell, which works beside the cell: no signal reaches its thread.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
         self._interrupts.reset()
         self.saved_sigint_handler = signal.signal(signal.SIGINT, self._interrupts.handle)
 
     def post_handler_hook(self) -> None:
         """End a request."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         super().post_handler_hook()  # type: ignore[no-untyped-call]
         self._interrupts.reset()
 

@@ -9,12 +9,13 @@ import os
 import secrets
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from clouditia_jupyter.errors import SessionLostError
 from clouditia_jupyter.platform.pod.channels import PORTS, Channels, Message
+from clouditia_jupyter.platform.pod.outside import Outside
 from clouditia_jupyter.platform.pod.processes import kill_tree
 from clouditia_jupyter.platform.pod.run import Run
 from clouditia_jupyter.platform.pod.sandbox import Sandbox
@@ -37,15 +38,25 @@ class Kernel:
         File for what the process itself writes.
     on_death
         Called with the reason when the process ends unasked.
+    outside
+        Takes what is said outside of runs, where there are front ends.
     """
 
     def __init__(
-        self, sandbox: Sandbox, name: str, log: Path, on_death: Callable[[str], None] | None = None
+        self,
+        sandbox: Sandbox,
+        name: str,
+        log: Path,
+        on_death: Callable[[str], None] | None = None,
+        outside: Outside | None = None,
     ) -> None:
         self._sandbox = sandbox
         self._address = sandbox.runtime / name
         self._log = log
         self._on_death = on_death
+        self._outside = outside
+        self._session = ""
+        self._subshell: asyncio.Future[dict[str, Any]] | None = None
         self._runs: dict[str, Run] = {}
         self._queue: deque[Run] = deque()
         self._current: Run | None = None
@@ -174,6 +185,49 @@ class Kernel:
             question.close()
             self._channels.send("stdin", "input_reply", {"status": "ok", "value": value})
 
+    async def pass_on(
+        self,
+        msg_id: str,
+        msg_type: str,
+        content: dict[str, Any],
+        *,
+        metadata: dict[str, Any],
+        buffers: Sequence[bytes],
+        subshell: bool,
+    ) -> None:
+        """Send a front end's message to the kernel, once; what comes of it goes ``outside``.
+
+        Parameters
+        ----------
+        subshell
+            Whether the kernel handles it beside the run that it executes, or after it.
+
+        Raises
+        ------
+        SessionLostError
+            If there is no kernel.
+        """
+        beside = None
+        if subshell and self._channels is not None:
+            beside = await self._ask_for_subshell()
+        if self._channels is None:
+            raise SessionLostError(self.death_note or "The kernel is not running.")
+        if self._outside is not None and self._outside.register(msg_id):
+            self._channels.send(
+                "shell",
+                msg_type,
+                content,
+                msg_id,
+                metadata=metadata,
+                buffers=buffers,
+                subshell=beside,
+            )
+
+    async def _ask_for_subshell(self) -> str | None:
+        if self._subshell is None:
+            self._subshell = self._request("control", "create_subshell_request", {})
+        return (await asyncio.shield(self._subshell)).get("subshell_id")
+
     async def kill(self, reason: str = "The kernel was stopped; its variables are gone.") -> None:
         """End the process and everything that it started; queued runs are lost."""
         process, self._process = self._process, None
@@ -223,20 +277,25 @@ class Kernel:
     def _on_messages(self, messages: list[Message]) -> None:
         by_run: dict[str, list[Message]] = {}
         for message in messages:
-            if message.parent_id in self._runs:
+            if message.parent_id in self._runs or (
+                self._outside is not None and self._outside.owns(message.parent_id)
+            ):
                 by_run.setdefault(message.parent_id, []).append(message)
             elif message.type == "iopub_welcome":
                 self._welcomed.set()
+                self._session = message.session
             elif message.type.endswith("_reply"):
                 answer = self._replies.pop(message.parent_id, None)
                 if answer is not None and not answer.done():
                     answer.set_result(json.loads(message.content))
         for run_id, own in by_run.items():
-            run = self._runs[run_id]
-            if (
-                run.over
-            ):  # a thread that outlives its cell: shown by the next one, as nothing is lost
-                self._late += run.outputs(own)
+            run = self._runs.get(run_id)
+            if run is None:
+                assert self._outside is not None
+                self._outside.take(run_id, own)
+                continue
+            if run.over:  # a thread that outlives its cell
+                self._take_late(run, own)
                 continue
             run.take(own)
             if run.over:
@@ -244,6 +303,13 @@ class Kernel:
             elif run.unanswered:
                 # the reply is on another socket, normally microseconds away
                 asyncio.get_running_loop().call_later(_REPLY_GRACE, self._settle, run)
+
+    def _take_late(self, run: Run, messages: list[Message]) -> None:
+        outputs = run.outputs(messages)
+        if outputs and self._outside is not None:
+            outputs = self._outside.take_late(run.run_id, outputs)
+        # what nobody listens for is shown by the next cell, as nothing is lost
+        self._late += outputs
 
     def _settle(self, run: Run) -> None:
         run.give_up()
@@ -274,6 +340,9 @@ class Kernel:
         if self._channels is not None:
             self._channels.close()
             self._channels = None
+        self._subshell = None
+        if self._outside is not None:
+            self._outside.lose(self._session)
         lost = [self._current] if self._current else []
         lost += self._queue
         self._current = None

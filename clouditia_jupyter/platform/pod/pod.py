@@ -28,6 +28,7 @@ from clouditia_jupyter.platform.pod.jobs import Jobs
 from clouditia_jupyter.platform.pod.kernel import Kernel
 from clouditia_jupyter.platform.pod.limits import Limits, call
 from clouditia_jupyter.platform.pod.namespaces import Namespaces
+from clouditia_jupyter.platform.pod.outside import Outside
 from clouditia_jupyter.platform.pod.processes import memory_in_use
 from clouditia_jupyter.platform.pod.run import Run
 from clouditia_jupyter.platform.pod.sandbox import Sandbox
@@ -60,7 +61,8 @@ class Pod:
         for path in (self._runs_folder, jobs):
             path.mkdir(parents=True, exist_ok=True)
         log = folder / "kernel.log"
-        self.kernel = Kernel(sandbox, "main", log, self._kernel_died)
+        self.outside = Outside(self._runs_folder / "outside.ndjson")
+        self.kernel = Kernel(sandbox, "main", log, self._kernel_died, self.outside)
         self.jobs = Jobs(sandbox, jobs)
         self.namespaces = Namespaces(sandbox, self._runs_folder, log)
         self._restarting: asyncio.Task[None] | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clouditia_jupyter.platform.pod.channels import Message
+from clouditia_jupyter.platform.pod.comms import COMMS, with_extras
 from clouditia_jupyter.platform.pod.log import EventLog
 from clouditia_jupyter.platform.pod.question import Question
 
@@ -84,6 +85,8 @@ class Run:
         for message in messages:
             if message.type in OUTPUTS:
                 outputs.append((message.type, message.content))
+            elif message.type in COMMS:
+                outputs.append((message.type, with_extras(message)))
             elif message.type == "execute_input":
                 self.begun.set()
             elif message.type == "execute_reply":

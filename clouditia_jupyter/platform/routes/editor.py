@@ -20,7 +20,7 @@ from clouditia_jupyter.platform.routes.access import REFUSALS, KeySession, Platf
 from clouditia_jupyter.platform.routes.passed import EXTENSIONS, STOCK, Call, PodAnswer
 from clouditia_jupyter.platform.views import session_answer
 
-CAPABILITIES = ("runs", "values", "inspection")
+CAPABILITIES = ("runs", "values", "inspection", "comms")
 _PREFIX = "/code-editor/api"
 _MAX_UPLOAD_MB = 2048
 #: In base64 it has to fit on a command line, where Linux allows 128 KiB.

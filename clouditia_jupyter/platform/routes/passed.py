@@ -97,6 +97,17 @@ class Asked(Body):
     wait: Annotated[float, Field(ge=0, le=20)] = 0.0
 
 
+class Message(Body):
+    """A Jupyter message from a front end to one of the session's widgets."""
+
+    msg_id: Annotated[str, Field(min_length=1, max_length=200)]
+    type: Literal["comm_open", "comm_msg", "comm_close"]
+    content: dict[str, Any]
+    metadata: Annotated[dict[str, Any], Field(default_factory=dict)]
+    buffers: Annotated[list[str], Field(default_factory=list, description="In base64")]
+    subshell: bool = False
+
+
 class Question(Body):
     """Code, and the place in it that a completion or help is wanted for."""
 
@@ -167,6 +178,8 @@ EXTENSIONS = (
     Call("POST", "/runs/{run_id}/interrupt/", "Interrupt a run."),
     Call("POST", "/runs/{run_id}/input/", "Answer a run's question.", Answer),
     Call("GET", "/runs/{run_id}/input/", "Say whether a question is open.", query=Asked),
+    Call("POST", "/messages/", "Send a message to a widget.", Message),
+    Call("GET", "/events/", "Send what happens outside of runs.", None, RunEvents, _EVENTS),
     Call("POST", "/kernel/restart/", "Start a fresh kernel."),
     Call("POST", "/complete/", "Complete a name, if the kernel is free.", Question),
     Call("POST", "/inspect/", "Show help on a name, if the kernel is free.", Question),

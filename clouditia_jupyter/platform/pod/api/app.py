@@ -26,6 +26,7 @@ from clouditia_jupyter.platform.envelope import envelope
 from clouditia_jupyter.platform.pod.api.inspection import InspectionCalls
 from clouditia_jupyter.platform.pod.api.isolated import IsolatedCalls
 from clouditia_jupyter.platform.pod.api.life import LifeCalls
+from clouditia_jupyter.platform.pod.api.messages import MessageCalls
 from clouditia_jupyter.platform.pod.api.namespaces import NamespaceCalls
 from clouditia_jupyter.platform.pod.api.questions import QuestionCalls
 from clouditia_jupyter.platform.pod.api.runs import RunCalls
@@ -56,6 +57,7 @@ def build_app(pod: Pod, token: str, stop: Callable[[], None]) -> Starlette:
     calls = (
         RunCalls(pod),
         QuestionCalls(pod),
+        MessageCalls(pod),
         ValueCalls(pod),
         InspectionCalls(pod),
         NamespaceCalls(pod),

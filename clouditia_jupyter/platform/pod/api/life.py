@@ -32,6 +32,7 @@ class LifeCalls:
         return ok(session_id=self._pod.session_id, busy=self._pod.kernel.busy)
 
     async def stop(self, request: Request) -> Response:
+        self._pod.outside.close()  # who follows it would hold up the end
         self._stop()
         return ok()
 

@@ -11,35 +11,36 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from clouditia_jupyter.platform.pod.api.exchange import ok, query_number, read_json
+from clouditia_jupyter.platform.pod.log import EventLog
 from clouditia_jupyter.platform.pod.pod import Pod
-from clouditia_jupyter.platform.pod.run import Run
 
 _HEARTBEAT_SECONDS = 15.0
 _NDJSON = [(b"content-type", b"application/x-ndjson"), (b"x-accel-buffering", b"no")]
 
 
-class RunResponse(Response):
-    """Streams a run's events, one JSON line each, until its ``done``.
+class EventsResponse(Response):
+    """Streams a log's events, one JSON line each, until it is closed.
 
-    Empty lines keep the connection alive while the run is silent. Written on the bare ASGI calls:
+    Empty lines keep the connection alive while it is silent. Written on the bare ASGI calls:
     this answer is what every cell waits for.
     """
 
-    def __init__(self, run: Run, after: int = 0) -> None:
-        self._run, self._after = run, after
+    def __init__(self, log: EventLog, after: int = 0) -> None:
+        self._log, self._after = log, after
+        self._head = _NDJSON
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": _NDJSON})
+        await send({"type": "http.response.start", "status": 200, "headers": self._head})
         gone: asyncio.Task[Any] | None = None
         try:
-            async for chunk in self._run.log.read(self._after, _HEARTBEAT_SECONDS):
+            async for chunk in self._log.read(self._after, _HEARTBEAT_SECONDS):
                 await send(
                     {"type": "http.response.body", "body": chunk or b"\n", "more_body": True}
                 )
                 # only a silent run needs to find out whether anybody still listens
                 if not chunk and gone is None:
-                    gone = asyncio.create_task(_disconnected(receive))
+                    gone = asyncio.create_task(disconnected(receive))
                 if gone is not None and gone.done():
                     return
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -48,7 +49,8 @@ class RunResponse(Response):
                 gone.cancel()
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Return when whoever asked has gone; the request's body must have been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -61,22 +63,21 @@ class RunCalls:
 
     async def run(self, request: Request) -> Response:
         body = await read_json(request)
-        return RunResponse(
-            self._pod.run(
-                str(body.get("code", "")),
-                str(body.get("run_id") or ""),
-                store_history=bool(body.get("store_history", True)),
-                allow_stdin=bool(body.get("allow_stdin", False)),
-                limit=float(body["limit"]) if body.get("limit") else None,
-            )
+        run = self._pod.run(
+            str(body.get("code", "")),
+            str(body.get("run_id") or ""),
+            store_history=bool(body.get("store_history", True)),
+            allow_stdin=bool(body.get("allow_stdin", False)),
+            limit=float(body["limit"]) if body.get("limit") else None,
         )
+        return EventsResponse(run.log)
 
     async def runs(self, request: Request) -> Response:
         return ok(runs=self._pod.summaries())
 
     async def events(self, request: Request) -> Response:
         run = self._pod.find_run(request.path_params["run_id"])
-        return RunResponse(run, query_number(request, "after", 0))
+        return EventsResponse(run.log, query_number(request, "after", 0))
 
     async def interrupt(self, request: Request) -> Response:
         await self._pod.kernel.interrupt(self._pod.find_run(request.path_params["run_id"]))

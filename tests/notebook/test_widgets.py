@@ -1,0 +1,231 @@
+"""Remote widgets in a real notebook kernel: what its front end gets, and what it says back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.notebook.front_end import FrontEnd, Message, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.notebook.conftest import Local
+
+# jupyter_client leaves sockets to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+OBSERVED = (
+    "import ipywidgets as w\n"
+    "slider = w.IntSlider(description='speed', max=100)\n"
+    "out = w.Output()\n"
+    "slider.observe(lambda change: print('now', change.new), 'value')\n"
+    "display(slider)"
+)
+
+
+@pytest.fixture
+def front_end(local: Local) -> Iterator[FrontEnd]:
+    made = FrontEnd()
+    yield made
+    made.close()
+
+
+def opened(front_end: FrontEnd, name: str) -> str:
+    """Return the id of the last widget of a model that the front end was told of."""
+    return next(
+        str(m["content"]["comm_id"])
+        for m in reversed(front_end.seen)
+        if m["msg_type"] == "comm_open" and m["content"]["data"]["state"]["_model_name"] == name
+    )
+
+
+def states(front_end: FrontEnd, comm_id: str) -> list[dict[str, Any]]:
+    """Return the updates of one widget, in order."""
+    return [
+        m["content"]["data"]["state"]
+        for m in front_end.seen
+        if m["msg_type"] == "comm_msg"
+        and m["content"]["comm_id"] == comm_id
+        and m["content"]["data"]["method"] == "update"
+    ]
+
+
+def say(front_end: FrontEnd, comm_id: str, data: Message, *buffers: bytes, **header: str) -> str:
+    """Send a widget a message as a front end does, and return its id."""
+    session = front_end.client.session
+    message = session.msg("comm_msg", {"comm_id": comm_id, "data": data})
+    message["header"].update(header)
+    session.send(front_end.client.shell_channel.socket, message, buffers=list(buffers))
+    return str(message["header"]["msg_id"])
+
+
+def move(front_end: FrontEnd, comm_id: str, value: Any, **header: str) -> str:
+    state = {"method": "update", "state": {"value": value}, "buffer_paths": []}
+    return say(front_end, comm_id, state, **header)
+
+
+def subshell_of(front_end: FrontEnd) -> str:
+    """Return a subshell of the local kernel, where JupyterLab sends what is said to widgets."""
+    control = front_end.client.control_channel
+    control.send(front_end.client.session.msg("create_subshell_request", {}))
+    return str(control.get_msg(timeout=60)["content"]["subshell_id"])
+
+
+def comm_ids(front_end: FrontEnd) -> set[str]:
+    """Return the widgets that the local kernel says there are, as a page asks when it loads."""
+    (result,) = front_end.run("import comm\nsorted(comm.get_comm_manager().comms)")
+    return set(json.loads(result["data"]["text/plain"].replace("'", '"')))
+
+
+def test_a_slider_moved_after_its_cell_reaches_the_session(front_end: FrontEnd) -> None:
+    shown = front_end.until_idle(front_end.remote(OBSERVED))
+    slider = opened(front_end, "IntSliderModel")
+    (view,) = [o["data"] for o in shown if o["type"] == "display_data"]
+    assert view["application/vnd.jupyter.widget-view+json"]["model_id"] == slider
+    assert "IntSlider" in view["text/plain"]
+    # what the move prints comes before the front end is told that all is done
+    for value in (7, 42):
+        assert text_of(front_end.until_idle(move(front_end, slider, value))) == f"now {value}\n"
+    (result,) = front_end.until_idle(front_end.remote("slider.value"))
+    assert result["data"]["text/plain"] == "42"
+
+
+def test_a_bar_advances_while_its_cell_runs(front_end: FrontEnd) -> None:
+    cell = front_end.remote(
+        "from tqdm.notebook import tqdm\n"
+        "bar = tqdm(total=3, mininterval=0)\n"
+        "bar.update(1); bar.refresh()\n"
+        "input('go on? ')\n"
+        "bar.update(2); bar.close()"
+    )
+    front_end.question()  # the cell cannot be over
+    bar = opened(front_end, "FloatProgressModel")
+    assert [s["value"] for s in states(front_end, bar) if "value" in s][-1] == 1
+    front_end.client.input("yes")
+    front_end.until_idle(cell)
+    assert [s["value"] for s in states(front_end, bar) if "value" in s][-1] == 3
+
+
+def test_a_move_beside_a_running_cell_is_not_lost(front_end: FrontEnd) -> None:
+    front_end.until_idle(front_end.remote(OBSERVED))
+    slider = opened(front_end, "IntSliderModel")
+    cell = front_end.remote("input()")
+    front_end.question()
+    moved = move(front_end, slider, 5, subshell_id=subshell_of(front_end))
+    front_end.client.input("")
+    front_end.until_idle(cell)
+    while text_of(front_end.outputs(moved)) != "now 5\n":
+        next(front_end.messages())
+
+
+def test_an_interrupt_still_works_once_a_widget_was_moved_beside_the_cell(
+    front_end: FrontEnd,
+) -> None:
+    front_end.until_idle(front_end.remote(OBSERVED))
+    slider = opened(front_end, "IntSliderModel")
+    cell = front_end.remote("import time\nprint('begun', flush=True)\ntime.sleep(600)")
+    front_end.until(lambda m: m["msg_type"] == "stream")
+    front_end.until_idle(move(front_end, slider, 5, subshell_id=subshell_of(front_end)))
+    front_end.manager.interrupt_kernel()
+    (error,) = [o for o in front_end.until_idle(cell) if o["type"] == "error"]
+    assert error["ename"] == "KeyboardInterrupt"
+
+
+def test_an_output_widget_captures_under_the_ids_of_this_side(front_end: FrontEnd) -> None:
+    cell = front_end.remote("import ipywidgets as w\nout = w.Output()\nwith out:\n    print('in')")
+    front_end.until_idle(cell)
+    assert [s["msg_id"] for s in states(front_end, opened(front_end, "OutputModel"))] == [cell, ""]
+
+
+def test_interact_answers_a_move_in_its_own_output(front_end: FrontEnd) -> None:
+    front_end.until_idle(
+        front_end.remote("from ipywidgets import interact\ninteract(lambda x: x * 2, x=(0, 9));")
+    )
+    output = opened(front_end, "OutputModel")
+    moved = move(front_end, opened(front_end, "IntSliderModel"), 8)
+    shown = front_end.until_idle(moved)
+    captured = [s["msg_id"] for s in states(front_end, output) if "msg_id" in s]
+    assert captured[-2:] == [moved, ""]
+    assert [o["data"]["text/plain"] for o in shown if "data" in o] == ["16"]
+
+
+def test_buffers_go_both_ways(front_end: FrontEnd) -> None:
+    image = bytes(range(256))
+    front_end.until_idle(
+        front_end.remote(
+            "import ipywidgets as w\n"
+            "image = w.Image(value=bytes(range(256)))\n"
+            "upload = w.FileUpload()\n"
+            "def got(change):\n    print(bytes(change.new[0]['content']))\n"
+            "upload.observe(got, 'value')"
+        )
+    )
+    (sent,) = [
+        m
+        for m in front_end.seen
+        if m["msg_type"] == "comm_open"
+        and m["content"]["comm_id"] == opened(front_end, "ImageModel")
+    ]
+    assert [bytes(buffer) for buffer in sent["buffers"]] == [image]
+    file = {"name": "a", "type": "", "size": 3, "last_modified": 0}
+    data = {"method": "update", "state": {"value": [file]}}
+    data["buffer_paths"] = [["value", 0, "content"]]
+    moved = say(front_end, opened(front_end, "FileUploadModel"), data, b"\x00\xff\x01")
+    assert text_of(front_end.until_idle(moved)) == f"{bytes([0, 255, 1])!r}\n"
+
+
+def test_a_page_that_is_loaded_again_finds_each_widget(front_end: FrontEnd) -> None:
+    front_end.until_idle(front_end.remote(OBSERVED))
+    slider = opened(front_end, "IntSliderModel")
+    front_end.until_idle(move(front_end, slider, 3))
+    assert slider in comm_ids(front_end)
+    (result,) = front_end.run("'jupyter.widget.control' in comm.get_comm_manager().targets")
+    assert result["data"]["text/plain"] == "False"
+    front_end.until_idle(say(front_end, slider, {"method": "request_state"}))
+    assert states(front_end, slider)[-1]["value"] == 3
+    front_end.run("%unload_ext clouditia_jupyter")
+    assert comm_ids(front_end) == set()
+    (result,) = front_end.run("'jupyter.widget.control' in comm.get_comm_manager().targets")
+    assert result["data"]["text/plain"] == "True"
+    (result,) = front_end.run(
+        "import threading\n[t.name for t in threading.enumerate() if 'clouditia' in t.name]"
+    )
+    assert result["data"]["text/plain"] == "[]"
+
+
+def test_a_thread_goes_on_showing_when_its_request_is_over(front_end: FrontEnd) -> None:
+    front_end.until_idle(
+        front_end.remote(
+            "import ipywidgets as w, threading, time\n"
+            "label, button = w.Label('early'), w.Button()\n"
+            "def late():\n"
+            "    button.disabled = True\n"
+            "    gate.wait()\n"
+            "    label.value = 'late'\n"
+            "    print('late words', flush=True)\n"
+            "gate = threading.Event()\n"
+            "button.on_click(lambda _: threading.Thread(target=late).start())\n"
+            "label.observe(lambda change: gate.set(), 'value')"
+        )
+    )
+    label = opened(front_end, "LabelModel")
+    click = {"method": "custom", "content": {"event": "click"}}
+    front_end.until_idle(say(front_end, opened(front_end, "ButtonModel"), click))
+    moved = move(front_end, label, "opens the gate")
+    front_end.until(lambda m: m["msg_type"] == "stream" and "late words" in m["content"]["text"])
+    assert [s["value"] for s in states(front_end, label)][-1] == "late"
+    assert text_of(front_end.outputs(moved)) == "late words\n"
+
+
+def test_widgets_of_a_kernel_that_is_gone_are_forgotten(front_end: FrontEnd) -> None:
+    front_end.until_idle(front_end.remote(OBSERVED))
+    slider = opened(front_end, "IntSliderModel")
+    front_end.until_idle(front_end.remote("import os; os._exit(1)"))
+    front_end.until_idle(move(front_end, slider, 3))
+    front_end.until_idle(front_end.remote(OBSERVED))
+    moved = move(front_end, opened(front_end, "IntSliderModel"), 9)
+    assert text_of(front_end.until_idle(moved)) == "now 9\n"
+    assert slider not in comm_ids(front_end)
