@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clouditia_jupyter.errors import ClouditiaError, JobNotFoundError
 from clouditia_jupyter.notebook.asking import ask
 from clouditia_jupyter.notebook.output import say
+from clouditia_jupyter.notebook.render import COMMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +97,8 @@ def show_all(stream: EventStream, renderer: Renderer, ending: Ending) -> None:
             ending.seconds = float(event.content.get("seconds") or 0.0)
         elif event.type == "input_request":
             ask(stream, event)
+        elif event.type in COMMS:
+            renderer.relay(event, stream)
         else:
             renderer.show(event)
 
