@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from tests.notebook.front_end import FrontEnd, Message, text_of
 
@@ -229,3 +231,25 @@ def test_widgets_of_a_kernel_that_is_gone_are_forgotten(front_end: FrontEnd) -> 
     moved = move(front_end, opened(front_end, "IntSliderModel"), 9)
     assert text_of(front_end.until_idle(moved)) == "now 9\n"
     assert slider not in comm_ids(front_end)
+
+
+def test_a_headless_run_keeps_the_text_and_the_widgets(local: Local) -> None:
+    cells = [
+        "%load_ext clouditia_jupyter",
+        "%clouditia create --gpu nvidia-rtx-3060ti",
+        "%%clouditia_run\n" + OBSERVED,
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    NotebookClient(notebook, kernel_name="python3", timeout=60).execute()
+    (view,) = [o.data for o in notebook.cells[-1].outputs if o.output_type == "display_data"]
+    assert "IntSlider" in view["text/plain"]
+    (saved,) = notebook.metadata.widgets.values()
+    kept = saved["state"][view["application/vnd.jupyter.widget-view+json"]["model_id"]]
+    assert kept["state"]["description"] == "speed"
+
+
+def test_a_terminal_shows_text(local: Local, capsys: pytest.CaptureFixture[str]) -> None:
+    shell, _ = local
+    shell.run("%clouditia create --gpu nvidia-rtx-3060ti")
+    shell.ip.run_cell_magic("clouditia_run", "", OBSERVED + "\nslider.value = 3")
+    assert "IntSlider(value=0" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -168,6 +169,34 @@ def test_a_dead_pod_is_a_clear_answer(start_platform: Start) -> None:
     answer = editor.post("execute/", json={"code": "1"})
     assert_envelope(answer, 503, "service_unavailable")
     assert running.wait(made["id"], "failed")["stop_reason"] == "pod_lost"
+
+
+def test_widgets_and_questions_are_reached_through_the_platform(editor: httpx.Client) -> None:
+    code = (
+        "import comm\n"
+        "one = comm.create_comm(target_name='t')\n"
+        "one.on_msg(lambda message: print(message['content']['data']))\n"
+        "input('? ')"
+    )
+    run_id = uuid.uuid4().hex
+    body = {"code": code, "run_id": run_id, "allow_stdin": True}
+    with editor.stream("POST", "runs/", json=body) as answer:
+        told = (json.loads(line) for line in answer.iter_lines() if line)
+        made, question = next(told), next(told)
+        where = {"request": question["seq"]}
+        assert editor.get(f"runs/{run_id}/input/", params=where).json()["open"] is True
+        said = editor.post(f"runs/{run_id}/input/", json={**where, "value": "yes"})
+        assert said.json()["success"] is True
+        assert next(told)["content"]["data"]["text/plain"] == "'yes'"
+    content = {"comm_id": made["content"]["comm_id"], "data": {"n": 1}}
+    message = {"msg_id": run_id + "-1", "type": "comm_msg", "content": content}
+    assert editor.post("messages/", json=message).json()["success"] is True
+    with editor.stream("GET", "events/") as answer:
+        assert answer.headers["X-Clouditia-Events"]
+        told = (json.loads(line) for line in answer.iter_lines() if line)
+        text = next(e for e in told if e["parent"] == message["msg_id"])
+    assert text["content"]["text"] == "{'n': 1}\n"
+    assert_envelope(editor.post("messages/", json={**message, "type": "x"}), 400, "invalid_request")
 
 
 def test_the_stock_service_runs_code_its_own_way(stock_platform: RunningPlatform) -> None:

@@ -54,7 +54,7 @@ class MessageCalls:
         if not msg_id or kind not in COMMS:
             raise InvalidRequestError(f"A message has a msg_id and a type: {sorted(COMMS)}.")
         try:
-            buffers = [base64.b64decode(text) for text in body.get("buffers") or ()]
+            buffers = [base64.b64decode(text, validate=True) for text in body.get("buffers") or ()]
         except (binascii.Error, TypeError):
             raise InvalidRequestError("The buffers are not in base64.") from None
         await self._pod.kernel.pass_on(
