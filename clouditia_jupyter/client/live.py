@@ -13,9 +13,9 @@ import httpx
 from clouditia_jupyter.client import credentials, transfer
 from clouditia_jupyter.client.arguments import non_empty, positive
 from clouditia_jupyter.client.events import EventStream
+from clouditia_jupyter.client.isolated import run_isolated
 from clouditia_jupyter.client.results import RunResult, ShellResult, fold, timed_out
 from clouditia_jupyter.client.route import Route
-from clouditia_jupyter.client.stock import Namespace
 from clouditia_jupyter.client.transport import Transport
 from clouditia_jupyter.client.waiting import Backoff, Clock
 from clouditia_jupyter.errors import (
@@ -35,8 +35,8 @@ _OVER = frozenset({"stopping", "stopped", "failed", "paused", "archived"})
 class LiveSession:
     """A running session, reached with its ``sk_live_`` key.
 
-    Works with the stock service too, which has neither event streams nor variables: there
-    :meth:`run` sends the code and waits for its whole output.
+    Works the same with the stock service, which has neither event streams nor variables: there an
+    agent is sent into the session, which has them.
 
     Parameters
     ----------
@@ -77,7 +77,6 @@ class LiveSession:
 
         platform = to(credentials.editor_url(base_url), credentials.session_key(api_key))
         self._route = Route(platform, to)
-        self._namespace = Namespace(platform)
         self._facts: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -129,7 +128,7 @@ class LiveSession:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the service can do beyond the stock one: ``runs``, ``values``."""
+        """What can be done here beyond the stock service: ``runs``, ``values`` and more."""
         if self._route.capabilities is None:
             self.verify()
         return self._route.capabilities or frozenset()
@@ -198,7 +197,7 @@ class LiveSession:
         Raises
         ------
         UnsupportedError
-            On a service without runs; :meth:`run` works there.
+            On a service that keeps no Python between two requests; :meth:`run` works there.
         """
         self._need("runs")
         run_id = run_id or uuid.uuid4().hex
@@ -247,8 +246,7 @@ class LiveSession:
         Parameters
         ----------
         timeout
-            Seconds after which the run is interrupted; None is no limit (90 s on the stock
-            service, whose proxy cuts longer requests).
+            Seconds after which the run is interrupted; None is no limit.
 
         Raises
         ------
@@ -259,9 +257,10 @@ class LiveSession:
         """
         if timeout is not None:
             positive("timeout", timeout)
-        if not self._route.supports("runs"):
-            return self._namespace.run(code, timeout)
-        stream = self.start(code)
+        try:
+            stream = self.start(code)
+        except UnsupportedError:
+            return run_isolated(self._route.platform, code, timeout)
         expired = threading.Event()
 
         def expire() -> None:

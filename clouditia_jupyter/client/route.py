@@ -1,4 +1,7 @@
-"""Which way a session's requests take: straight to its pod, or through the platform."""
+"""Which way a session's requests take: straight to its pod, through the platform, or to an agent.
+
+All three answer the same requests, so nothing above this module knows which it is.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ T = TypeVar("T")
 
 
 class Route:
-    """The platform's way, always there, and the pod's own address where it is offered.
+    """The platform's way, always there; the pod's own address where it is offered; and the agent
+    on a service without runs.
 
     Parameters
     ----------
@@ -36,12 +40,13 @@ class Route:
         self.session_id = ""
         self._to_pod = to_pod
         self._direct: Transport | None = None
+        self._agent: Transport | None = None
         self._avoid = ""
 
     @property
     def transport(self) -> Transport:
         """The way to take now."""
-        return self._direct or self.platform
+        return self._direct or self._agent or self.platform
 
     def verify(self) -> dict[str, Any]:
         """Return what the platform says of the session, and learn the ways to it."""
@@ -49,6 +54,8 @@ class Route:
         self.capabilities = frozenset(answer.get("capabilities") or ())
         self.session_id = str(answer.get("session_id") or "")
         self._learn(answer.get("direct"))
+        if "runs" not in self.capabilities:
+            self._need_agent()
         return answer
 
     def supports(self, capability: str) -> bool:
@@ -56,6 +63,13 @@ class Route:
         if self.capabilities is None:
             self.verify()
         return capability in (self.capabilities or ())
+
+    def _need_agent(self) -> None:
+        # most services never need one
+        from clouditia_jupyter.client.agent import link
+
+        self._agent = self._agent or link.agent_transport(self.platform)
+        self.capabilities = link.CAPABILITIES
 
     def _learn(self, offer: Any) -> None:
         url, token = "", ""
@@ -113,7 +127,8 @@ class Route:
         return send(self.transport)
 
     def close(self) -> None:
-        """Close the connections of both ways."""
-        if self._direct is not None:
-            self._direct.close()
+        """Close the connections of all ways."""
+        for way in (self._direct, self._agent):
+            if way is not None:
+                way.close()
         self.platform.close()

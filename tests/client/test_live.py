@@ -10,6 +10,7 @@ import pytest
 from clouditia_jupyter.client import LiveSession
 from clouditia_jupyter.client.results import RunResult, fold
 from clouditia_jupyter.errors import (
+    APIError,
     AuthenticationError,
     CommandBlockedError,
     InvalidRequestError,
@@ -239,29 +240,28 @@ def test_values_cross_as_bytes(pod, live):
 
 @pytest.fixture
 def stock(pod, live):
+    """A stock service that keeps no Python between two requests."""
     pod.capabilities = []
-    pod.answers["/api/session/start/"] = (200, {"success": True, "persistent_id": "p1"})
+    pod.answers["/api/session/start/"] = (404, {"success": False, "error": "no such page"})
     return pod
 
 
-def test_stock_runs_share_one_namespace(stock, live):
-    answer = {"success": True, "output": "hi\n", "result": None, "error": ""}
-    stock.answers["/api/session/exec/"] = (200, answer)
+def test_without_namespaces_each_piece_runs_by_itself(stock, live):
+    answer = {"success": True, "output": "hi\n", "result": None, "error": "", "exit_code": 0}
+    stock.answers["/api/execute/"] = (200, answer)
     assert live.run("print('hi')", timeout=5) == RunResult(output="hi\n")
-    live.run("x")
-    assert stock.requests.count("POST /api/session/start/") == 1
-    assert stock.sent[1] == {"persistent_id": "p1", "code": "print('hi')", "timeout": 5}
+    assert stock.sent[-1] == {"code": "print('hi')"}
 
 
-def test_stock_says_nothing_in_french(stock, live):
+def test_nothing_said_in_french(stock, live):
     answer = {"success": True, "output": "(Aucune sortie)", "result": None}
-    stock.answers["/api/session/exec/"] = (200, answer)
+    stock.answers["/api/execute/"] = (200, answer)
     assert live.run("x = 1").output == ""
 
 
-def test_stock_failures_are_results(stock, live):
+def test_failures_of_isolated_code_are_results(stock, live):
     text = "Traceback (most recent call last):\n  ...\nValueError: bad"
-    stock.answers["/api/session/exec/"] = (200, {"success": False, "error": text, "output": "a"})
+    stock.answers["/api/execute/"] = (200, {"success": False, "error": text, "output": "a"})
     result = live.run("boom")
     assert (result.success, result.exit_code, result.output) == (False, 1, "a")
     assert (result.ename, result.evalue) == ("ValueError", "bad")
@@ -269,25 +269,18 @@ def test_stock_failures_are_results(stock, live):
         result.raise_for_error()
 
 
-def test_a_stock_namespace_that_is_gone_is_started_afresh(stock, live):
-    stock.answers["/api/session/exec/"] = (404, {"success": False, "error": "unknown"})
-    with pytest.raises(SessionLostError, match="fresh"):
-        live.run("x")
-    stock.answers["/api/session/exec/"] = (200, {"success": True, "output": "1"})
-    assert live.run("x").output == "1"
-    assert stock.requests.count("POST /api/session/start/") == 2
-
-
-def test_stock_without_namespaces_runs_each_by_itself(stock, live):
-    stock.answers["/api/session/start/"] = (404, {"success": False, "error": "no such page"})
-    stock.answers["/api/execute/"] = (200, {"success": True, "output": "1", "exit_code": 0})
-    assert live.run("print(1)").output == "1"
-
-
-def test_stock_has_no_streams(stock, live):
+def test_without_namespaces_there_are_no_streams(stock, live):
     for call in (lambda: live.start("x"), live.runs, live.restart_kernel):
         with pytest.raises(UnsupportedError, match=r"run\(code\)"):
             call()
+
+
+def test_a_namespace_that_takes_no_agent_is_said(stock, live):
+    stock.answers["/api/session/start/"] = (200, {"success": True, "persistent_id": "p1"})
+    refused = {"success": False, "output": "", "error": "OSError: read-only file system"}
+    stock.answers["/api/session/exec/"] = (200, refused)
+    with pytest.raises(APIError, match="read-only file system"):
+        live.run("x")  # by itself it would run, without the variables of earlier cells
 
 
 def test_shell(stock, live):

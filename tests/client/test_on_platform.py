@@ -14,7 +14,6 @@ from clouditia_jupyter.errors import (
     InvalidRequestError,
     QueueJobNotFoundError,
     SessionNotFoundError,
-    UnsupportedError,
 )
 
 SMALL = {"vcpu": 1, "ram": 1, "storage": 1, "verbose": False}
@@ -113,17 +112,8 @@ def test_a_place_in_the_queue(any_platform):
         assert ticket["queue_id"] not in waiting
 
 
-def test_the_stock_service_has_no_streams(stock_platform):
-    with (
-        session_of(stock_platform) as (manager, _, live),
-        pytest.raises(UnsupportedError, match=r"run\(code\)"),
-    ):
-        assert manager.capabilities == frozenset()
-        live.start("1")
-
-
-def test_streams_interrupts_and_values(platform):
-    with session_of(platform) as (_, _, live):
+def test_streams_interrupts_and_values(any_platform):
+    with session_of(any_platform) as (_, _, live):
         stream = live.start("import time\nfor n in range(600):\n print(n)\n time.sleep(0.1)")
         assert next(stream).content["text"].startswith("0\n")
         stream.interrupt()

@@ -1,0 +1,1 @@
+"""Runs, interrupts and variables on a service that has none of them: the agent."""

@@ -1,0 +1,22 @@
+"""The processes that the zip file can become."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the role that the command line names."""
+    bundle = sys.path.pop(0)
+    role, argument = sys.argv[1:]
+    if role == "broker":
+        from clouditia_jupyter.client.agent.remote import broker
+
+        broker.main(argument, bundle)
+    else:
+        sys.path.insert(0, bundle)
+        from clouditia_jupyter.client.agent.remote import cells
+
+        # what cells import comes from where a notebook's would
+        sys.path[0] = ""
+        cells.main(int(argument))

@@ -1,0 +1,121 @@
+"""What cells give: events, on their way out of the kernel process in the order they happened.
+
+One thread sends. An interrupt, which is raised on the main thread at any point, can therefore
+never cut a message in two.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import queue
+import threading
+from typing import Any
+
+#: How long text is gathered before it goes, in seconds, and how much of it at most.
+_GATHER = 0.01
+_ENOUGH = 1 << 18
+_FLUSH_TIMEOUT = 10.0
+
+
+class Outbox:
+    """The way to the broker."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        # safe to put into from a signal handler, and in the middle of a put
+        self._items: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        threading.Thread(target=self._send_all, name="outbox", daemon=True).start()
+
+    def event(self, kind: str, content: dict[str, Any]) -> None:
+        """Send a message; its content is taken as it is now."""
+        self._items.put((kind, json.dumps(content, default=_plain).encode()))
+
+    def text(self, name: str, text: str) -> None:
+        """Send what was written to ``stdout`` or ``stderr``; neighbours go together."""
+        self._items.put((name, text))
+
+    def flush(self) -> None:
+        """Return when everything is out of this process."""
+        sent = threading.Event()
+        self._items.put(("", sent))
+        sent.wait(_FLUSH_TIMEOUT)
+
+    def _send_all(self) -> None:
+        held: tuple[str, Any] | None = None
+        while True:
+            kind, content = held or self._items.get()
+            held = None
+            if kind in ("stdout", "stderr"):
+                content, held = self._gather(kind, content)
+                content = json.dumps({"name": kind, "text": content}).encode()
+                kind = "stream"
+            if kind == "":
+                content.set()
+            else:
+                try:
+                    self._connection.send_bytes(kind.encode() + b"\n" + content)
+                except OSError:
+                    os._exit(1)  # without its broker nobody can see or end it
+
+    def _gather(self, name: str, first: str) -> tuple[str, tuple[str, Any] | None]:
+        parts, size = [first], len(first)
+        while size < _ENOUGH:
+            try:
+                item = self._items.get(timeout=_GATHER)
+            except queue.Empty:
+                break
+            if item[0] != name:
+                return "".join(parts), item
+            parts.append(item[1])
+            size += len(item[1])
+        return "".join(parts), None
+
+
+class Stream(io.TextIOBase):
+    """``sys.stdout`` or ``sys.stderr`` of the cells."""
+
+    encoding = "utf-8"
+    errors = "strict"
+
+    def __init__(self, outbox: Outbox, name: str, fd: int) -> None:
+        super().__init__()
+        self._outbox, self._name, self._fd = outbox, name, fd
+        self._pid = os.getpid()
+        self.name = f"<{name}>"
+
+    def write(self, text: str) -> int:
+        """Send ``text``."""
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text)}")
+        if os.getpid() != self._pid:  # a fork has our variables, and not our threads
+            os.write(self._fd, text.encode("utf-8", "backslashreplace"))
+        elif text:
+            self._outbox.text(self._name, text)
+        return len(text)
+
+    def flush(self) -> None:
+        """See that what was written cannot be lost any more."""
+        if os.getpid() == self._pid:
+            self._outbox.flush()
+
+    def writable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def isatty(self) -> bool:
+        """Say no, as a notebook's stream does."""
+        return False
+
+    def fileno(self) -> int:
+        """Return the process's own stream, whose output comes along too."""
+        return self._fd
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can carry of a display: bytes as base64, the rest as text."""
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode()
+    return str(value)

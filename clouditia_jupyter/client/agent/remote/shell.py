@@ -1,0 +1,197 @@
+"""IPython as the executor of cells, with its outputs turned into events."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import sys
+from typing import Any
+
+from IPython.core.completer import provisionalcompleter, rectify_completions
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.tokenutil import token_at_cursor
+from traitlets.config import Config
+
+_INLINE = "module://matplotlib_inline.backend_inline"
+
+
+class _Hook(DisplayHook):
+    """Sends a cell's last expression."""
+
+    outbox: Any = None
+    _content: dict[str, Any]
+
+    def start_displayhook(self) -> None:
+        self._content = {}
+
+    def write_output_prompt(self) -> None:
+        self._content["execution_count"] = self.prompt_count
+
+    def write_format_data(self, format_dict: Any, md_dict: Any = None) -> None:
+        self._content.update(data=format_dict, metadata=md_dict or {})
+
+    def finish_displayhook(self) -> None:
+        if self._content.get("data"):
+            self.outbox.event("execute_result", self._content)
+
+
+class _Publisher(DisplayPublisher):
+    """Sends what is displayed."""
+
+    outbox: Any = None
+
+    def publish(
+        self,
+        data: Any,
+        metadata: Any = None,
+        source: Any = None,
+        *,
+        transient: Any = None,
+        update: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        content = {"data": data, "metadata": metadata or {}, "transient": transient or {}}
+        self.outbox.event("update_display_data" if update else "display_data", content)
+
+    def clear_output(self, wait: bool = False) -> None:
+        self.outbox.event("clear_output", {"wait": wait})
+
+
+# libraries know a notebook by this name
+class ZMQInteractiveShell(InteractiveShell):
+    """IPython that sends its outputs to the broker."""
+
+    outbox: Any = None
+    interrupts: Any = None
+    ended = False
+
+    def init_displayhook(self) -> None:
+        super().init_displayhook()  # type: ignore[no-untyped-call]
+        hook: Any = self.displayhook
+        hook.outbox = self.outbox
+
+    def init_display_pub(self) -> None:
+        super().init_display_pub()  # type: ignore[no-untyped-call]
+        publisher: Any = self.display_pub
+        publisher.outbox = self.outbox
+
+    def enable_gui(self, gui: Any = None) -> None:
+        if gui not in (None, "inline", "agg"):
+            raise NotImplementedError(f"No window can be shown from here: {gui!r} has no use.")
+
+    def ask_exit(self) -> None:
+        self.ended = True
+
+    def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
+        content = {"ename": etype.__name__, "evalue": str(evalue), "traceback": list(stb)}
+        self.outbox.event("error", content)
+
+    def _get_exc_info(self, exc_tuple: Any = None) -> Any:
+        etype, value, tb = super()._get_exc_info(exc_tuple)  # type: ignore[no-untyped-call]
+        if self.interrupts.came:
+            if issubclass(etype, asyncio.CancelledError):
+                etype, value = KeyboardInterrupt, KeyboardInterrupt()
+            _cut(tb, type(self.interrupts).handle.__code__)
+        return etype, value, tb
+
+
+class Shell:
+    """The one shell of the process, as the command loop sees it.
+
+    Attributes
+    ----------
+    ended
+        Whether a cell has said ``exit``.
+    """
+
+    def __init__(self, shell: Any, outbox: Any) -> None:
+        self._shell, self._outbox = shell, outbox
+        self._pages: list[dict[str, Any]] = []
+        shell.set_hook("show_in_pager", self._page, 0)
+
+    @classmethod
+    def make(cls, outbox: Any, interrupts: Any) -> Shell:
+        """Return the shell, with figures inline where matplotlib may come."""
+        if importlib.util.find_spec("matplotlib_inline"):
+            os.environ.setdefault("MPLBACKEND", _INLINE)
+        config = Config()
+        config.HistoryManager.hist_file = ":memory:"
+        config.IPCompleter.use_jedi = False
+        ZMQInteractiveShell.outbox, ZMQInteractiveShell.interrupts = outbox, interrupts
+        shell = ZMQInteractiveShell.instance(
+            config=config, displayhook_class=_Hook, display_pub_class=_Publisher
+        )
+        return cls(shell, outbox)
+
+    @property
+    def ended(self) -> bool:
+        """Whether a cell has said ``exit``."""
+        return bool(self._shell.ended)
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The variables of the cells."""
+        names: dict[str, Any] = self._shell.user_ns
+        return names
+
+    async def run(self, command: dict[str, Any]) -> tuple[bool, int | None]:
+        """Run a cell; return whether it succeeded, and its number."""
+        shell, code = self._shell, command["code"]
+        options = {"silent": command["silent"], "store_history": command["store_history"]}
+        count = shell.execution_count
+        problem = None
+        try:
+            transformed = shell.transform_cell(code)
+        except Exception:
+            transformed, problem = code, sys.exc_info()
+        more = {"transformed_cell": transformed, "preprocessing_exc_tuple": problem}
+        if shell.should_run_async(code, **more):
+            result = await shell.run_cell_async(code, **options, **more)
+            shell.events.trigger("post_execute")
+            if not command["silent"]:
+                shell.events.trigger("post_run_cell", result)
+        else:
+            result = shell.run_cell(code, **options)
+        for page in self._pages:
+            self._outbox.event("display_data", {"data": page, "metadata": {}})
+        self._pages = []
+        return result.success, count
+
+    def complete(self, code: str, cursor: int) -> dict[str, Any]:
+        """Return what a Jupyter completion reply says."""
+        with provisionalcompleter():
+            raw = self._shell.Completer.completions(code, cursor)
+            found = list(rectify_completions(code, raw))
+        kinds = [{"start": c.start, "end": c.end, "text": c.text, "type": c.type} for c in found]
+        return {
+            "matches": [c.text for c in found],
+            "cursor_start": found[0].start if found else cursor,
+            "cursor_end": found[0].end if found else cursor,
+            "metadata": {"_jupyter_types_experimental": kinds},
+            "status": "ok",
+        }
+
+    def inspect(self, code: str, cursor: int, detail: int) -> dict[str, Any]:
+        """Return what a Jupyter inspection reply says."""
+        name = token_at_cursor(code, cursor)
+        try:
+            data = self._shell.object_inspect_mime(name, detail_level=detail)
+        except KeyError:
+            data = {}
+        return {"found": bool(data), "data": data, "metadata": {}, "status": "ok"}
+
+    def _page(self, shell: Any, text: Any, start: int = 0, screen_lines: int = 0) -> None:
+        data = dict(text) if isinstance(text, dict) else {"text/plain": text}
+        data["text/plain"] = "\n".join(data.get("text/plain", "").split("\n")[start:])
+        self._pages.append(data)
+
+
+def _cut(tb: Any, code: Any) -> None:
+    """Leave our own frame at an interrupt's end out of what a traceback shows."""
+    while tb is not None and tb.tb_next is not None:
+        if tb.tb_next.tb_frame.f_code is code:
+            tb.tb_next = None
+        tb = tb.tb_next
