@@ -38,6 +38,11 @@ class LineBuffer:
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
+    @property
+    def held(self) -> int:
+        """How many bytes of a line are there whose end is not."""
+        return sum(map(len, self._parts))
+
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the lines that ``chunk`` completes, without their ends."""
         lines = chunk.split(b"\n")
@@ -203,8 +208,12 @@ class EventStream:
 
     def close(self) -> None:
         """Stop listening; the run goes on."""
+        self._hang_up()
+        self._lines = LineBuffer()
+
+    def _hang_up(self) -> None:
         response, self._response = self._response, None
-        self._chunks, self._lines = iter(()), LineBuffer()
+        self._chunks = iter(())
         if response is not None:
             response.close()
 
@@ -220,6 +229,7 @@ class EventStream:
 
     def _connect(self) -> None:
         self._way = way = self._route.transport
+        held = self._lines.held
         if self._submission is not None:
             request = way.request(
                 "POST", "/api/runs/", json=self._submission, read_timeout=STREAM_READ_TIMEOUT
@@ -228,10 +238,14 @@ class EventStream:
             request = way.request(
                 "GET",
                 self._path,
-                params={"after": self._received},
+                # behind the part of a line that is here: one that is longer than what any
+                # connection carries arrives all the same
+                params={"after": self._received, **({"offset": held} if held else {})},
                 read_timeout=STREAM_READ_TIMEOUT,
             )
         response = way.stream(request)
+        if held and response.headers.get("x-clouditia-offset") != str(held):
+            self._lines = LineBuffer()  # it begins at the line's beginning
         self._response, self._chunks = response, response.iter_raw()
         self._submission, self._may_run = None, True
 
@@ -276,7 +290,7 @@ class EventStream:
         try:
             step()
         except (ConnectionFailedError, ServiceUnavailableError, AuthenticationError) as error:
-            self.close()
+            self._hang_up()
             self._recover(error)
         except BaseException:
             # interrupted half way through an answer: that connection cannot be used further

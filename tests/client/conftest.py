@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import pytest
@@ -259,7 +260,7 @@ class Pod:
                     if path.split("/")[3] not in pod.started:
                         self.reply(404, {"success": False, "error": "no", "code": "job_not_found"})
                     else:
-                        self.stream(int(query.removeprefix("after=")))
+                        self.stream(int(parse_qs(query)["after"][0]))
                 else:
                     self.reply(404, {"success": False, "error": "no such page"})
 

@@ -58,12 +58,14 @@ class EventLog:
         os.close(self._fd)
         self._wake()
 
-    async def read(self, after: int, heartbeat: float) -> AsyncIterator[bytes]:
+    async def read(self, after: int, heartbeat: float, offset: int = 0) -> AsyncIterator[bytes]:
         """Yield the bytes of all events after number ``after``, waiting for new ones until closed.
 
-        An empty chunk is yielded after each ``heartbeat`` seconds without an event.
+        The first ``offset`` bytes are left out. An empty chunk is yielded after each ``heartbeat``
+        seconds without an event.
         """
         position = self._ends[min(after, len(self._ends)) - 1] if after > 0 and self._ends else 0
+        position += offset
         fd = os.open(self._path, os.O_RDONLY)
         try:
             while True:

@@ -78,9 +78,10 @@ class Run(Body):
 
 
 class RunEvents(Body):
-    """Which events of a run to send: those after this one."""
+    """Which events of a run to send: those after this one, less the first bytes of them."""
 
     after: Annotated[int, Field(ge=0)] = 0
+    offset: Annotated[int, Field(ge=0)] = 0
 
 
 class Answer(Body):

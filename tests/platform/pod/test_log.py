@@ -13,8 +13,8 @@ def _events(data: bytes) -> list[tuple[int, object]]:
     return [(e["seq"], e["content"]) for e in map(json.loads, data.splitlines())]
 
 
-async def _read(log: EventLog, after: int = 0) -> bytes:
-    return b"".join([chunk async for chunk in log.read(after, 60)])
+async def _read(log: EventLog, after: int = 0, offset: int = 0) -> bytes:
+    return b"".join([chunk async for chunk in log.read(after, 60, offset)])
 
 
 def test_every_event_gets_the_next_number(tmp_path: Path) -> None:
@@ -37,6 +37,18 @@ def test_reading_after_n_begins_with_n_plus_one(tmp_path: Path) -> None:
 
     read = [[seq for seq, _ in _events(data)] for data in asyncio.run(scenario())]
     assert read == [[1, 2, 3, 4, 5], [2, 3, 4, 5], [3, 4, 5], [4, 5], [5], [], [], []]
+
+
+def test_reading_can_begin_in_the_middle_of_an_event(tmp_path: Path) -> None:
+    async def scenario() -> tuple[bytes, list[bytes]]:
+        log = EventLog(tmp_path / "log")
+        log.append([("stream", b"%d" % n) for n in range(1, 4)])
+        log.close()
+        whole = await _read(log, 1)
+        return whole, [await _read(log, 1, offset) for offset in range(len(whole))]
+
+    whole, rests = asyncio.run(scenario())
+    assert rests == [whole[offset:] for offset in range(len(whole))]
 
 
 def test_a_reader_that_waits_gets_what_comes(tmp_path: Path) -> None:

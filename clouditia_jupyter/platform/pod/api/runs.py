@@ -25,16 +25,18 @@ class EventsResponse(Response):
     this answer is what every cell waits for.
     """
 
-    def __init__(self, log: EventLog, after: int = 0) -> None:
-        self._log, self._after = log, after
+    def __init__(self, log: EventLog, after: int = 0, offset: int = 0) -> None:
+        self._log, self._after, self._offset = log, after, offset
         self._head = _NDJSON
+        if offset:
+            self._head = [*_NDJSON, (b"x-clouditia-offset", b"%d" % offset)]
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self._head})
         gone: asyncio.Task[Any] | None = None
         try:
-            async for chunk in self._log.read(self._after, _HEARTBEAT_SECONDS):
+            async for chunk in self._log.read(self._after, _HEARTBEAT_SECONDS, self._offset):
                 await send(
                     {"type": "http.response.body", "body": chunk or b"\n", "more_body": True}
                 )
@@ -77,7 +79,8 @@ class RunCalls:
 
     async def events(self, request: Request) -> Response:
         run = self._pod.find_run(request.path_params["run_id"])
-        return EventsResponse(run.log, query_number(request, "after", 0))
+        after, offset = query_number(request, "after", 0), query_number(request, "offset", 0)
+        return EventsResponse(run.log, after, offset)
 
     async def interrupt(self, request: Request) -> Response:
         await self._pod.kernel.interrupt(self._pod.find_run(request.path_params["run_id"]))
