@@ -6,6 +6,8 @@ import atexit
 import json
 import os
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
@@ -83,6 +85,21 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
     finally:
         end_platform(folder)
+
+
+@pytest.fixture(scope="session")
+def stock_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the state folder of a platform that serves what clouditia.com serves, no more."""
+    folder = tmp_path_factory.mktemp("stock")
+    command = [sys.executable, "-m", "clouditia_jupyter.platform", "--state", str(folder)]
+    process = subprocess.Popen([*command, "--stock"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process, process.stdout:
+        assert process.stdout.readline()
+        try:
+            yield folder
+        finally:
+            end_platform(folder)
 
 
 @pytest.fixture

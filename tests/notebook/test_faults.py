@@ -301,7 +301,7 @@ def test_a_service_without_event_streams_runs_cells_all_the_same(
         capsys.readouterr()
         run(shell, "x = 20\nprint('out')")
         run(shell, "x + 1")
-        assert capsys.readouterr().out.split() == ["out", "21"]
+        assert capsys.readouterr().out.split() == ["out", "Out[0]:", "21"]
         with pytest.raises(ZeroDivisionError):
             run(shell, "1 / 0")
         shell.ip.user_ns["here"] = 1

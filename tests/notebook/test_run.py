@@ -25,6 +25,13 @@ CREATE = "%clouditia create --gpu nvidia-rtx-3060ti --name remote"
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
+@pytest.fixture(params=["streams", "agent"])
+def state(request: pytest.FixtureRequest, state: Path) -> Path:
+    """Run every test here over both paths: event streams, and the agent where there are none."""
+    folder: Path = request.getfixturevalue("stock_state") if request.param == "agent" else state
+    return folder
+
+
 def execute(*cells: str, allow_errors: bool = False) -> list[Any]:
     """Return the executed cells of a notebook that has the extension loaded."""
     notebook = nbformat.v4.new_notebook(

@@ -10,13 +10,13 @@ def main() -> None:
     bundle = sys.path.pop(0)
     role, argument = sys.argv[1:]
     if role == "broker":
-        from clouditia_jupyter.client.agent.remote import broker
+        from clouditia_jupyter.client.agent.remote.broker import main as serve
 
-        broker.main(argument, bundle)
+        serve(argument, bundle)
     else:
         sys.path.insert(0, bundle)
-        from clouditia_jupyter.client.agent.remote import cells
+        from clouditia_jupyter.client.agent.remote.cells import main as execute
 
         # what cells import comes from where a notebook's would
         sys.path[0] = ""
-        cells.main(int(argument))
+        execute(int(argument))

@@ -6,8 +6,12 @@ import asyncio
 import importlib.util
 import os
 import sys
+import tempfile
+import zlib
+from pathlib import Path
 from typing import Any
 
+from IPython.core.compilerop import CachingCompiler
 from IPython.core.completer import provisionalcompleter, rectify_completions
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
@@ -58,6 +62,14 @@ class _Publisher(DisplayPublisher):
 
     def clear_output(self, wait: bool = False) -> None:
         self.outbox.event("clear_output", {"wait": wait})
+
+
+class _Compiler(CachingCompiler):
+    """Names cells as a notebook's kernel does: warnings and tracebacks show the name."""
+
+    def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:
+        mark = zlib.crc32(raw_code.encode("utf-8", "replace"))
+        return str(Path(tempfile.gettempdir()) / f"ipykernel_{os.getpid()}" / f"{mark}.py")
 
 
 # libraries know a notebook by this name
@@ -121,9 +133,13 @@ class Shell:
         config.HistoryManager.hist_file = ":memory:"
         config.IPCompleter.use_jedi = False
         ZMQInteractiveShell.outbox, ZMQInteractiveShell.interrupts = outbox, interrupts
-        shell = ZMQInteractiveShell.instance(
-            config=config, displayhook_class=_Hook, display_pub_class=_Publisher
+        shell: Any = ZMQInteractiveShell.instance(
+            config=config,
+            compiler_class=_Compiler,
+            displayhook_class=_Hook,
+            display_pub_class=_Publisher,
         )
+        shell.extension_manager.load_extension("storemagic")
         return cls(shell, outbox)
 
     @property

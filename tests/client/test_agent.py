@@ -1,0 +1,414 @@
+"""The agent: what a service without event streams, interrupts and variables gains by it."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import io
+import json
+import os
+import threading
+import uuid
+import zipfile
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+
+from clouditia_jupyter.client import GPUManager, LiveSession
+from clouditia_jupyter.client.agent.bundle import bundle
+from clouditia_jupyter.client.agent.remote.plain import PlainShell
+from clouditia_jupyter.errors import JobNotFoundError, SessionLostError, ValueTransferError
+
+EXEC = "/api/session/exec/"
+
+
+class Wire(httpx.BaseTransport):
+    """The network, recorded; a test may lose or shorten what comes back."""
+
+    def __init__(self):
+        self.network = httpx.HTTPTransport(trust_env=False)
+        self.sent = []
+        self.lose = iter(())
+        self.longest = None
+
+    def handle_request(self, request):
+        self.sent.append((request.url.path.partition("/code-editor")[2], request.read()))
+        response = self.network.handle_request(request)
+        if not request.url.path.endswith(EXEC):
+            return response
+        body = response.read()
+        if next(self.lose, False):
+            raise httpx.ReadError("the answer was lost")
+        answer = json.loads(body)
+        if self.longest is not None and len(answer.get("output") or "") > self.longest:
+            answer["output"] = answer["output"][: self.longest]
+            return httpx.Response(200, json=answer)
+        return httpx.Response(response.status_code, content=body)
+
+    def bodies(self, path):
+        return [json.loads(body) for sent_to, body in self.sent if sent_to == path]
+
+    def close(self):
+        self.network.close()
+
+
+@pytest.fixture(scope="module")
+def session(stock_platform):
+    where = stock_platform.where
+    with GPUManager(where["api_key"], where["computing_url"]) as manager:
+        made = manager.create_session("nvidia-rtx-3090", vcpu=1, ram=2, storage=1, verbose=False)
+        yield manager.generate_sdk_key(made), where["code_editor_url"]
+        manager.stop_session(made, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def shared(session):
+    with LiveSession(*session) as live:
+        yield live
+
+
+@pytest.fixture
+def live(shared):
+    """A session whose cells have run nothing yet."""
+    shared.restart_kernel()
+    return shared
+
+
+@pytest.fixture
+def wire(session):
+    made = Wire()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wired(session, wire):
+    with LiveSession(*session, http_transport=wire) as live:
+        yield live
+
+
+def text(events, name="stdout"):
+    streams = [e.content for e in events if e.type == "stream"]
+    return "".join(content["text"] for content in streams if content["name"] == name)
+
+
+def until(marker):
+    """Code that goes on once a shell command makes the file ``marker``."""
+    return f"import os, time\nwhile not os.path.exists({marker!r}):\n    time.sleep(0.01)\n"
+
+
+# What a cell gives
+
+
+def test_the_same_events_as_from_a_pod(live):
+    events = list(
+        live.start(
+            "import sys\nprint('out')\nprint('err', file=sys.stderr)\n"
+            "from IPython.display import HTML, display, clear_output\n"
+            "h = display(HTML('<b>a</b>'), display_id='x')\nh.update(HTML('<i>b</i>'))\n"
+            "clear_output(wait=True)\n6 * 7"
+        )
+    )
+    assert [e.seq for e in events] == list(range(1, len(events) + 1))
+    kinds = [e.type for e in events]
+    assert kinds[2:] == [
+        "display_data",
+        "update_display_data",
+        "clear_output",
+        "execute_result",
+        "done",
+    ]
+    assert (text(events), text(events, "stderr")) == ("out\n", "err\n")
+    assert events[2].content["data"]["text/html"] == "<b>a</b>"
+    assert events[3].content["transient"] == {"display_id": "x"}
+    assert events[-2].content["data"] == {"text/plain": "42"}
+    assert events[-2].content["execution_count"] == events[-1].content["execution_count"] == 1
+    assert events[-1].content["status"] == "ok"
+
+
+def test_figures_magics_and_awaits(live):
+    figure = live.run("import matplotlib.pyplot as plt\nplt.plot([1, 2]);")
+    assert [set(data) for data in figure.display_data] == [{"image/png", "text/plain"}]
+    assert live.run("import asyncio\nawait asyncio.sleep(0.01)\n'awaited'").result == "'awaited'"
+    assert live.run("_ + '!'").result == "'awaited!'"
+    assert live.run("!echo from a shell").output.split() == ["from", "a", "shell"]
+    assert "from bash" in live.run("%%bash\necho from bash").output
+    assert "CPU times" in live.run("%time 1").output
+    assert "Docstring" in live.run("print?").display_data[0]["text/plain"]
+    raw = live.run("import os\nos.write(1, b'raw')\nos.system('echo child');")
+    assert raw.output == "rawchild\n"
+
+
+def test_what_a_cell_prints_arrives_while_it_runs(live):
+    marker = uuid.uuid4().hex
+    stream = live.start(f"print('before')\n{until(marker)}print('after')")
+    assert next(stream).content["text"] == "before\n"
+    live.shell(f"touch {marker}")  # not before what it printed is here
+    assert text(stream) == "after\n"
+
+
+def test_errors_are_those_of_a_notebook(live):
+    *_, error, done = live.start("def f():\n    return 1 / 0\nf()")
+    assert (error.content["ename"], error.content["evalue"]) == (
+        "ZeroDivisionError",
+        "division by zero",
+    )
+    trace = "\n".join(error.content["traceback"])
+    assert "return" in trace
+    assert "clouditia" not in trace
+    assert done.content["status"] == "error"
+    assert live.run("def f(:").ename == "SyntaxError"
+    assert live.run("input('?')").ename == "StdinNotImplementedError"
+
+
+def test_a_lot_of_output_loses_nothing(live):
+    result = live.run("for n in range(30_000):\n    print(n, 'x' * 60)")
+    lines = result.output.splitlines()
+    assert [int(line.split()[0]) for line in lines] == list(range(30_000))
+
+
+# Interrupts, and the kernel's life
+
+
+@pytest.mark.parametrize(
+    "wait", ["time.sleep(600)", "await asyncio.sleep(600)", "while True: pass", "!sleep 600"]
+)
+def test_an_interrupt_gets_through_while_output_is_awaited(live, wait):
+    stream = live.start(f"import asyncio, time\nkept = 1\nprint('begun')\n{wait}")
+    assert next(stream).content["text"] == "begun\n"
+    rest = []
+    # polls for output from here on
+    listener = threading.Thread(target=lambda: rest.extend(stream))
+    listener.start()
+    live.attach(stream.run_id).interrupt()
+    listener.join()
+    if wait[0] != "!":  # there IPython itself takes it, and the cell goes on
+        assert rest[-2].content["ename"] == "KeyboardInterrupt"
+        assert rest[-1].content["status"] == "error"
+    assert live.run("kept").result == "1"
+
+
+def test_a_run_that_waits_can_be_cancelled(live):
+    marker = uuid.uuid4().hex
+    first = live.start(until(marker))
+    second, third = live.start("print('never')"), live.start("print('then')")
+    second.interrupt()
+    assert [e.content.get("status") for e in second][-1] == "lost"
+    live.shell(f"touch {marker}")
+    assert text(first) == ""
+    assert text(third) == "then\n"
+    states = {run["run_id"]: run["status"] for run in live.runs()}
+    assert [states[s.run_id] for s in (first, second, third)] == ["ok", "lost", "ok"]
+
+
+def test_a_kernel_that_dies_is_replaced(live):
+    live.run("x = 1")
+    *rest, done = live.start("import os\nos.write(1, b'last words')\nos._exit(3)")
+    assert text(rest) == "last words"
+    assert done.content["status"] == "lost"
+    assert "ended with status 3" in rest[-1].content["evalue"]
+    assert live.run("x").ename == "NameError"
+
+
+def test_a_restart_ends_what_runs(live):
+    deaf = "x = 1\nimport time\nprint('begun')\nwhile True:\n    try:\n        time.sleep(600)\n"
+    stream = live.start(deaf + "    except KeyboardInterrupt:\n        print('deaf')")
+    next(stream)
+    stream.interrupt()
+    assert next(stream).content["text"] == "deaf\n"
+    live.restart_kernel()
+    assert list(stream)[-1].content["status"] == "lost"
+    assert live.run("x").ename == "NameError"
+
+
+# Nothing lost, none twice
+
+
+def test_lost_answers_lose_nothing(wired, wire):
+    wired.run("count = 0")
+    # the one that submits, then every other one that brings output
+    wire.lose = iter([True, False] * 5)
+    code = "import time\ncount += 1\nfor n in range(60):\n    print(n)\n    time.sleep(0.02)"
+    events = list(wired.start(code))
+    assert [e.seq for e in events] == list(range(1, len(events) + 1))
+    assert text(events).split() == [str(n) for n in range(60)]
+    assert wired.run("count").result == "1"
+    assert next(wire.lose, "none left") == "none left"
+
+
+def test_a_run_id_runs_once(live):
+    run_id = uuid.uuid4().hex
+    live.run("count = 0")
+    first = list(live.start("count += 1\nprint(count)", run_id=run_id))
+    assert list(live.start("count += 1\nprint(count)", run_id=run_id)) == first
+    assert live.run("count").result == "1"
+
+
+def test_another_client_finds_run_and_variables(session, live):
+    marker = uuid.uuid4().hex
+    with LiveSession(*session) as gone:
+        run_id = gone.start(f"kept = 5\nprint('one')\n{until(marker)}print('two')").run_id
+    with LiveSession(*session) as other:
+        assert other.runs()[0]["run_id"] == run_id
+        assert other.runs()[0]["status"] == "running"
+        stream = other.attach(run_id)
+        assert next(stream).content["text"] == "one\n"
+        other.shell(f"touch {marker}")
+        rest = list(stream)
+        assert text(rest) == "two\n"
+        assert list(other.attach(run_id, after=1)) == rest
+        assert other.run("kept").result == "5"
+        with pytest.raises(JobNotFoundError):
+            next(other.attach("0" * 32))
+
+
+def test_answers_that_are_cut_short_are_asked_for_in_pieces(wired, wire):
+    wired.run("import random")
+    wire.longest = 40_000
+    assert len(wired.run("print(random.randbytes(100_000).hex())").output) == 200_001
+    wired.run("v = random.randbytes(200_000)")
+    assert len(wired.pull("v")) == 200_000
+
+
+def test_a_namespace_that_somebody_stopped_is_replaced(live, wired, wire):
+    live.run("x = 1")
+    assert wired.run("x").result == "1"
+    own = wire.bodies(EXEC)[-1]["persistent_id"]
+    with httpx.Client(trust_env=False) as client:
+        request = wired._route.platform.request(
+            "POST", "/api/session/stop/", json={"persistent_id": own}
+        )
+        assert client.send(request).status_code == 200
+    assert wired.run("x").result == "1"
+    assert wire.bodies(EXEC)[-1]["persistent_id"] != own
+
+
+def test_an_agent_that_is_gone_is_said_once_to_each_client(live, wired):
+    wired.run("x = 1")
+    with pytest.raises(SessionLostError, match="variables are gone"):
+        wired.run("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)").raise_for_error()
+    assert wired.run("x").ename == "NameError"
+    with pytest.raises(SessionLostError, match="variables are gone"):
+        live.run("x")
+    assert live.run("x").ename == "NameError"
+
+
+# Variables
+
+
+def test_values_cross_as_they_are(live):
+    frame = pd.DataFrame(
+        {"t": pd.date_range("2024", periods=3, tz="Europe/Paris"), "c": pd.Categorical(list("aba"))}
+    )
+    array = np.arange(60_000.0).reshape(200, 300)  # more than one piece
+    live.push("frame", frame)
+    live.push("array", array)
+    live.push("plain", {"a": [1, None, "é"]})
+    live.push("function", lambda x: x + 1)
+    assert live.run("function(array.sum())").success
+    pd.testing.assert_frame_equal(live.pull("frame"), frame)
+    np.testing.assert_array_equal(live.pull("array"), array)
+    assert live.pull("plain") == {"a": [1, None, "é"]}
+    with pytest.raises(ValueTransferError, match="plain"):
+        live.pull("plian")
+
+
+def test_nothing_is_unpickled_unasked(live):
+    live.run("class A:\n    def __reduce__(self):\n        return str, ('unpickled',)\na = A()")
+    with pytest.raises(ValueTransferError, match="--trust-pickle"):
+        live.pull("a")
+    assert live.pull("a", allow_pickle=True) == "unpickled"
+
+
+def test_requests_are_small_short_and_without_keys(session, wired, wire):
+    wired.run("import os")
+    wired.push("blob", os.urandom(300_000))
+    assert wired.run("len(blob)").result == "300000"
+    bodies = wire.bodies(EXEC)
+    assert max(body["timeout"] for body in bodies) <= 90
+    assert max(len(body["code"]) for body in bodies) < 2 * 64 * 1024
+    key, _ = session
+    assert key not in "".join(body["code"] for body in bodies)
+    # its random token belongs to this process alone
+    assert wired._route.transport._key.decode() not in "".join(body["code"] for body in bodies)
+
+
+def test_names_while_one_types(live):
+    live.run("remote_name = 1")
+    answer = live.complete("remote_n", 8)
+    assert answer is None or answer["matches"] == ["remote_name"]
+    stream = live.start("import time\nprint('busy')\ntime.sleep(600)")
+    next(stream)
+    assert live.complete("remote_n", 8) is None
+    stream.interrupt()
+    list(stream)
+
+
+# The agent itself
+
+
+def test_the_agent_is_self_contained_and_for_python_3_9():
+    archive = zipfile.ZipFile(io.BytesIO(bundle().data))
+    assert len(bundle().data) < 48 * 1024  # in base64, one piece
+    for name in archive.namelist():
+        source = archive.read(name).decode()
+        tree = ast.parse(source, name, feature_version=(3, 9))
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names = [getattr(node, "module", None) or "", *(a.name for a in node.names)]
+                assert not any(n.startswith("clouditia_jupyter") for n in names), name
+
+
+class Outbox:
+    def __init__(self):
+        self.events = []
+
+    def event(self, kind, content):
+        self.events.append((kind, content))
+
+
+def run_plainly(*cells):
+    import sys
+
+    main = sys.modules["__main__"]
+    try:
+        outbox = Outbox()
+        shell = PlainShell(outbox)
+
+        async def run():
+            return [await shell.run({"code": code}) for code in cells]
+
+        return asyncio.run(run()), outbox.events
+    finally:
+        sys.modules["__main__"] = main
+
+
+def test_without_ipython_the_last_expression_shows():
+    class_with_html = "class A:\n    def _repr_html_(self):\n        return '<b>a</b>'\nA()"
+    outcomes, events = run_plainly("x = 1", "x + 1", class_with_html, "x;", "_")
+    assert outcomes == [(True, n) for n in range(1, 6)]
+    assert events[0] == (
+        "execute_result",
+        {"data": {"text/plain": "2"}, "metadata": {}, "execution_count": 2},
+    )
+    assert events[1][1]["data"]["text/html"] == "<b>a</b>"
+    assert len(events) == 3
+
+
+def test_without_ipython_awaits_and_errors():
+    outcomes, events = run_plainly(
+        "import asyncio\nawait asyncio.sleep(0)\nasyncio.current_task() is not None",
+        "def f():\n    return 1 / 0\nf()",
+        "def f(:",
+        "import sys\nsys.exit(3)",
+    )
+    assert [ok for ok, _ in outcomes] == [True, False, False, False]
+    assert events[0][1]["data"]["text/plain"] == "True"
+    (_, zero), (_, syntax), (_, left) = events[1:]
+    assert zero["ename"] == "ZeroDivisionError"
+    assert "    return 1 / 0" in zero["traceback"]
+    assert not any("plain.py" in line for line in zero["traceback"])
+    assert syntax["ename"] == "SyntaxError"
+    assert (left["ename"], left["evalue"]) == ("SystemExit", "3")
