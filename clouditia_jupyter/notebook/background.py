@@ -60,10 +60,12 @@ def runs(context: Context, arguments: Namespace) -> pd.DataFrame:
     if arguments.all and arguments.session:
         raise UsageError("give --all or one session, not both")
     connection = context.connection
-    # sessions as they are now: the price may have changed since a cell ran there
     every = arguments.all
     places = _running(connection) if every else [connection.session(arguments.session)]
-    return frames.runs((found.session, found.run) for found in _in(connection, places))
+    return frames.runs(
+        (found.session, connection.meter(found.session), found.run)
+        for found in _in(connection, places)
+    )
 
 
 def attach(context: Context, arguments: Namespace) -> None:

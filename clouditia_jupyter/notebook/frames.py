@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from clouditia_jupyter.models import gigabytes, parse_time
-from clouditia_jupyter.notebook.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
         QueueJob,
         SessionCost,
     )
+    from clouditia_jupyter.notebook.meter import Meter
 
 TEXT, TIME, NUMBER, COUNT, TRUTH = "string", "datetime64[ns, UTC]", "float64", "Int64", "bool"
 
@@ -154,7 +154,7 @@ def attempts(items: Iterable[QueueAttempt]) -> pd.DataFrame:
     return _frame(ATTEMPTS, rows)
 
 
-def runs(items: Iterable[tuple[GPUSession, Mapping[str, Any]]]) -> pd.DataFrame:
+def runs(items: Iterable[tuple[GPUSession, Meter, Mapping[str, Any]]]) -> pd.DataFrame:
     """Return the runs of sessions, started in UTC by the session's clock; no start is queued."""
     rows = [
         {
@@ -162,9 +162,9 @@ def runs(items: Iterable[tuple[GPUSession, Mapping[str, Any]]]) -> pd.DataFrame:
             "session": session.name,
             "gpu": session.gpu_type,
             "started": _moment(run.get("started_at")),
-            "euros": Meter.of_session(session).cost_of(float(run.get("seconds") or 0.0)),
+            "euros": meter.cost_of(float(run.get("seconds") or 0.0)),
         }
-        for session, run in items
+        for session, meter, run in items
     ]
     return _frame(RUNS, rows)
 

@@ -30,6 +30,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 SLEEP = "import time\nprint('begun', flush=True)\ntime.sleep(600)"
 
 
+@pytest.fixture(params=["streams", "agent"])
+def state(request: pytest.FixtureRequest, state: Path) -> Path:
+    """Run every test here over both paths: event streams, and the agent where there are none."""
+    folder: Path = request.getfixturevalue("stock_state") if request.param == "agent" else state
+    return folder
+
+
 def until(path: Path) -> str:
     """Return code that runs until a file is there."""
     return f"import os, time\nwhile not os.path.exists({str(path)!r}): time.sleep(0.01)\n"
@@ -211,8 +218,9 @@ def test_runs_are_a_table_of_one_session_or_all(local: Local) -> None:
     assert list(frame["gpu"]) == ["nvidia-rtx-3060ti"] * 2
     slept = frame.iloc[1]
     assert slept["seconds"] >= 0.2
-    assert one.hourly_rate
-    assert slept["euros"] == pytest.approx(one.hourly_rate * slept["seconds"] / 3600)
+    rate = manager.get_session_cost(one)["hourly_rate"]
+    assert rate > 0
+    assert slept["euros"] == pytest.approx(rate * slept["seconds"] / 3600)
     assert one.started_at is not None
     assert frame["started"].min() >= one.started_at
     frame = shell.run("%clouditia runs --all")

@@ -14,6 +14,8 @@ from clouditia_jupyter.client.agent.remote.run import Run, Task
 
 _RUN_ID = re.compile(r"[0-9A-Za-z_-]{8,80}")
 _TASKS_KEPT = 100
+#: Seconds that a run which reached its limit has to heed the interrupt.
+_GRACE = 10.0
 
 
 class RefusedError(Exception):
@@ -120,9 +122,7 @@ class Queue:
         with self.changed:
             if restart_id != self._last_restart:
                 self._last_restart = restart_id
-                self.close()
-                self._lose("The kernel was restarted; its variables are gone.")
-                self._start()
+                self._replace("The kernel was restarted; its variables are gone.")
 
     def close(self) -> None:
         """End the kernel."""
@@ -130,6 +130,11 @@ class Queue:
             kernel, self._kernel = self._kernel, None
             if kernel is not None:
                 kernel.kill()
+
+    def _replace(self, reason: str) -> None:
+        self.close()
+        self._lose(reason)
+        self._start()
 
     def _start(self) -> None:
         self._ready = False
@@ -152,9 +157,24 @@ class Queue:
     def _limit(self, run: Run) -> None:
         seconds = run.command.get("limit")
         if seconds is not None:
-            timer = threading.Timer(float(seconds), self.interrupt, [run])
-            timer.daemon = True
-            timer.start()
+            _later(float(seconds), self._expire, run, f"its limit of {float(seconds):,.0f} s")
+
+    def _expire(self, run: Run, limit: str) -> None:
+        with self.changed:
+            if run is self._current:
+                text = f"The run reached {limit} and is interrupted.\n"
+                run.log.add("stream", name="stderr", text=text)
+                self.interrupt(run)
+                self.changed.notify_all()
+                _later(_GRACE, self._overrun, run, limit)
+
+    def _overrun(self, run: Run, limit: str) -> None:
+        with self.changed:
+            if run is self._current:
+                self._replace(
+                    f"The run reached {limit} and did not heed the interrupt; its kernel was "
+                    "killed, and its variables are gone."
+                )
 
     def _on_message(self, kernel: Kernel, kind: str, content: bytes) -> None:
         with self.changed:
@@ -201,3 +221,9 @@ class Queue:
         for item in lost:
             item.lose(reason)
         self.changed.notify_all()
+
+
+def _later(seconds: float, act: Callable[..., None], *arguments: Any) -> None:
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), act, arguments)
+    timer.daemon = True
+    timer.start()
