@@ -315,6 +315,20 @@ def test_nothing_can_be_brought_back_from_a_run_that_goes_on(local: Local) -> No
     assert ended(shell, run_id) == "ok"
 
 
+def test_what_a_run_put_out_stays_when_its_session_has_ended(local: Local, state: Path) -> None:
+    shell, manager = local
+    session_in(shell, manager, "brief")
+    run_id = begin(shell, "print('worth keeping')")
+    assert ended(shell, run_id) == "ok"
+    kept = list(state.glob(f"pods/*/runs/{run_id}.ndjson"))
+    shell.run("%clouditia stop")
+    assert len(shell.run("%clouditia runs --all")) == 0
+    with pytest.raises(errors.SessionStateError, match="is stopped"):
+        shell.run("%clouditia runs --session brief")
+    assert all("worth keeping" in path.read_text() for path in kept)
+    assert len(kept) == (0 if "stock" in state.name else 1)  # there, the session's machine has it
+
+
 def test_ids_may_be_shortened_as_long_as_they_say_which() -> None:
     class Item:
         def __init__(self, run_id: str) -> None:
