@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import base64
 import io
 import json
 import os
+import re
 import threading
 import uuid
 import zipfile
@@ -18,7 +20,10 @@ import pytest
 
 from clouditia_jupyter.client import GPUManager, LiveSession
 from clouditia_jupyter.client.agent.bundle import bundle
+from clouditia_jupyter.client.agent.lines import Line, SilentError
 from clouditia_jupyter.client.agent.remote.plain import PlainShell
+from clouditia_jupyter.client.agent.remote.wire import pack
+from clouditia_jupyter.client.transport import Transport
 from clouditia_jupyter.errors import JobNotFoundError, SessionLostError, ValueTransferError
 
 EXEC = "/api/session/exec/"
@@ -293,6 +298,24 @@ def test_an_agent_that_is_gone_is_said_once_to_each_client(live, wired):
     with pytest.raises(SessionLostError, match="variables are gone"):
         live.run("x")
     assert live.run("x").ename == "NameError"
+
+
+def test_only_the_agent_s_own_words_are_its_answer():
+    def answer(request):
+        code = json.loads(request.read())["code"]
+        marker = re.findall(r"'([0-9a-f]{32})'", code)[0]
+        said = base64.b64encode(b"p" + pack({"status": 200}, b"bytes")).decode()
+        noise = f"{'0' * 32}:{said}:{'0' * 32}\n"
+        output = f"{noise}{marker}:{said}:{marker}\n(warning){noise}"
+        return httpx.Response(200, json={"success": True, "output": output})
+
+    wire = httpx.MockTransport(answer)
+    line = Line(Transport("http://127.0.0.1", "sk_live_x", http_transport=wire), "p1")
+    assert line.exchange({"op": "hello"}, b"", 0.0, None) == ({"status": 200}, b"bytes")
+    quiet = httpx.MockTransport(lambda _: httpx.Response(200, json={"output": "(Aucune sortie)"}))
+    line = Line(Transport("http://127.0.0.1", "sk_live_x", http_transport=quiet), "p1")
+    with pytest.raises(SilentError):
+        line.exchange({"op": "hello"}, b"", 0.0, None)
 
 
 # Variables

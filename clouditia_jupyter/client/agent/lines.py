@@ -65,6 +65,10 @@ class TruncatedError(Exception):
     """An answer did not come whole; the service cuts output that long."""
 
 
+class SilentError(APIError):
+    """The code was executed, and the agent's answer is not in its output."""
+
+
 class Line:
     """One persistent namespace that has the agent's relay."""
 
@@ -102,7 +106,7 @@ class Line:
             if marker in output:
                 raise TruncatedError
             reason = _last_line(answer.get("error")) or "it printed something else"
-            raise APIError(f"The agent in the session did not answer ({reason}); run again.")
+            raise SilentError(f"The agent in the session did not answer ({reason}); run again.")
         return _decoded(found[1])
 
     def _execute(self, code: str, limit: float, timeout: float, *, again: bool) -> dict[str, Any]:
@@ -173,7 +177,7 @@ class Lines:
         with self._borrowed(wait) as line:
             try:
                 answer = line.exchange(self._to_broker(head), body, wait, timeout)
-            except NotFoundError:
+            except (NotFoundError, SilentError):
                 self._remove(line)  # stopped, perhaps by another client that took it for forgotten
             else:
                 return self._from_broker(answer)

@@ -45,6 +45,10 @@ class Namespaces:
             await kernel.interrupt(run)
             events = await reading
             return {**fold(events), "success": False, "error": f"Interrupted after {timeout:g} s."}
+        finally:
+            # nobody can ask for it again, and a value may be carried by thousands of them
+            run.code = ""
+            (self._folder / f"{run.run_id}.ndjson").unlink(missing_ok=True)
         return fold(events)
 
     async def stop(self, persistent_id: str) -> None:

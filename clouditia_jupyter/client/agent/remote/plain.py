@@ -125,5 +125,7 @@ def _frames(error: BaseException, cell: str) -> list[str]:
         tb = tb.tb_next
     if tb is None and not isinstance(error, SyntaxError):
         tb = error.__traceback__
-    text = "".join(traceback.format_exception(type(error), error, tb))
-    return text.rstrip("\n").split("\n")
+    told = traceback.TracebackException(type(error), error, tb)
+    # where an interrupt was raised is no place in anybody's code
+    told.stack[:] = [frame for frame in told.stack if "clouditia_agent" not in frame.filename]
+    return "".join(told.format()).rstrip("\n").split("\n")
