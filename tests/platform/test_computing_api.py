@@ -83,7 +83,7 @@ def test_a_session_has_every_field_of_the_wire(
         *("vscode_port", "jupyter_port", "password", "url", "created_at", "started_at", "limits"),
         *("ready", "estimated_ready_in_seconds", "workspace_sync", "creation_step"),
         *("creation_error", "environment_id"),
-        *("hourly_rate", "cost", "ended_at", "stop_reason"),
+        *("hourly_rate", "cost", "ended_at", "stop_reason", "clock_rate"),
     }
     assert session["name"] == f"compute-gpu-{session['id'][:8]}"
     assert uuid.UUID(session["id"])

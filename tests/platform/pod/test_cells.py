@@ -133,7 +133,7 @@ def test_an_interrupt_ends_the_cell_with_what_it_still_says(pod: RunningPod) -> 
     assert "out" in json.dumps(events)
     errors = [event["content"] for event in events if event["type"] == "error"]
     assert [error["ename"] for error in errors] == ["KeyboardInterrupt"]
-    assert "entry.py" not in "".join(errors[0]["traceback"])
+    assert "interrupts.py" not in "".join(errors[0]["traceback"])
 
 
 def test_an_interrupt_at_once_ends_the_cell_too(pod: RunningPod) -> None:
@@ -150,8 +150,10 @@ def test_an_interrupt_at_once_ends_the_cell_too(pod: RunningPod) -> None:
 def test_an_interrupted_queued_run_never_begins(pod: RunningPod) -> None:
     pod.run("begun = []")
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        first = {"code": "import time; begun.append(1); time.sleep(600)", "run_id": "first-in-line"}
-        with pod.client.stream("POST", "/api/runs/", json=first):
+        code = "import time; begun.append(1); print('in', flush=True); time.sleep(600)"
+        first = {"code": code, "run_id": "first-in-line"}
+        with pod.client.stream("POST", "/api/runs/", json=first) as answer:
+            next(answer.iter_lines())
             waiting = pool.submit(pod.run, "begun.append(2)", run_id="second-in-line")
             while "second-in-line" not in pod.client.get("/api/runs/").text:
                 pass
