@@ -68,6 +68,9 @@ _HOMES = {
     "unload_ipython_extension": "notebook.extension",
 }
 
+#: Where names live that a notebook shows as cards, or that return such.
+_SHOWN = ("models", "client.manager")
+
 __all__ = [
     "APIError",
     "AmbiguousIdError",
@@ -110,7 +113,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    home = _HOMES.get(name, "errors")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    if home in _SHOWN:
+        import_module(f"{__name__}.notebook.cards")
     globals()[name] = value
     return value
 

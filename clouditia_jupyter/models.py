@@ -8,9 +8,10 @@ is none. Money is EUR, times are timezone-aware datetimes, sizes keep the wire's
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime, timezone
+from functools import singledispatch
 from typing import Any, TypedDict, TypeVar
 
 from clouditia_jupyter.errors import APIError
@@ -117,8 +118,37 @@ def decode(cls: type[T], data: Mapping[str, Any]) -> T:
         raise APIError(f"The service sent an incomplete {cls.__name__}: {error}.") from error
 
 
+@singledispatch
+def card(item: object) -> str | None:
+    """Return ``item`` as HTML for a notebook; None where nobody has registered how it looks."""
+    return None
+
+
+class Shown:
+    """What a notebook shows as a :func:`card`; everything else shows its repr."""
+
+    __slots__ = ()
+
+    def _text(self) -> str:
+        return repr(self)
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        makers: dict[str, Callable[[], str | None]] = {
+            "text/plain": self._text,
+            "text/html": lambda: card(self),
+        }
+        wanted = [
+            kind
+            for kind in makers
+            if (not include or kind in include) and kind not in (exclude or ())
+        ]
+        return {kind: made for kind in wanted if (made := makers[kind]()) is not None}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GPUSession:
+class GPUSession(Shown):
     """A rented machine with its GPUs, as it was when the service answered.
 
     Attributes
@@ -190,7 +220,7 @@ class GPUSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GPUInventory:
+class GPUInventory(Shown):
     """One GPU type on offer; prices in EUR per hour and GPU."""
 
     gpu_type: str = _wire(str)
@@ -206,6 +236,14 @@ class GPUInventory:
     cluster_name: str = _wire(str, "")
 
 
+class Inventory(list[GPUInventory], Shown):
+    """The GPU types on offer, in the service's order."""
+
+    def _text(self) -> str:
+        # as IPython breaks the lines of a list
+        return f"[{(chr(10) + ' ').join(f'{item!r},' for item in self).removesuffix(',')}]"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """A group of machines that a session can be asked to run on."""
@@ -217,7 +255,7 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueJob:
+class QueueJob(Shown):
     """A ticket: a place in the queue for a session that could not be created at once."""
 
     queue_id: str = _wire(str)

@@ -23,6 +23,7 @@ from clouditia_jupyter.models import (
     Cluster,
     GPUInventory,
     GPUSession,
+    Inventory,
     QueueAttempt,
     QueueJob,
     SessionCost,
@@ -85,11 +86,17 @@ class Account:
 
     # Offer
 
-    def get_inventory(self, cluster_id: str | None = None) -> list[GPUInventory]:
-        """Return the GPU types on offer, with their prices and how many are available."""
+    def get_inventory(self, cluster_id: str | None = None) -> Inventory:
+        """Return the GPU types on offer, with their prices and how many are available.
+
+        Returns
+        -------
+        Inventory
+            A list of :class:`GPUInventory`.
+        """
         params = given(cluster_id=cluster_id)
         answer = self._transport.call("GET", f"{API}/inventory/", params=params)
-        return [decode(GPUInventory, item) for item in answer.get("inventory") or ()]
+        return Inventory(decode(GPUInventory, item) for item in answer.get("inventory") or ())
 
     def list_clusters(self) -> list[Cluster]:
         """Return the groups of machines that a session can be asked to run on."""

@@ -12,9 +12,10 @@ from IPython.core.error import UsageError
 from clouditia_jupyter.models import LIVE_STATUSES
 from clouditia_jupyter.notebook import resolve
 from clouditia_jupyter.notebook.background import attach, cancel, logs, runs
+from clouditia_jupyter.notebook.cards import session_card
 from clouditia_jupyter.notebook.lifecycle import create, stop
-from clouditia_jupyter.notebook.output import say
-from clouditia_jupyter.notebook.wording import described, masked, money
+from clouditia_jupyter.notebook.output import display, say
+from clouditia_jupyter.notebook.wording import described, masked, money, wanted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -118,8 +119,9 @@ def sessions(context: Context, arguments: Namespace) -> pd.DataFrame:
 
 
 def show(context: Context, arguments: Namespace) -> None:
-    """Say everything of one session but its password."""
-    say(described(context.connection.session(arguments.session)))
+    """Show everything of one session but its password."""
+    session = context.connection.session(arguments.session)
+    display(context.shell, described(session), session_card(session))
 
 
 def rename(context: Context, arguments: Namespace) -> None:
@@ -174,8 +176,8 @@ def queue(context: Context, arguments: Namespace) -> pd.DataFrame | None:
     job = answer["job"]
     place = f", place {job.position}" if job.position else ""
     made = f", session {job.created_session_id[:8]}" if job.created_session_id else ""
-    wanted = frames.wanted(job.gpu_config)
-    say(f"Ticket {job.queue_id[:8]}: {job.status}{place}{made}, asks for {wanted}")
+    asked = wanted(job.gpu_config)
+    say(f"Ticket {job.queue_id[:8]}: {job.status}{place}{made}, asks for {asked}")
     return frames.attempts(answer["attempts"])
 
 

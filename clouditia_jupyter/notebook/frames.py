@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from clouditia_jupyter.models import gigabytes, parse_time
+from clouditia_jupyter.notebook.wording import wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -167,17 +168,6 @@ def runs(items: Iterable[tuple[GPUSession, Meter, Mapping[str, Any]]]) -> pd.Dat
         for session, meter, run in items
     ]
     return _frame(RUNS, rows)
-
-
-def wanted(gpu_config: Mapping[str, Any]) -> str:
-    """Return the GPUs that a ticket asks for: ``2 x nvidia-rtx-3090``."""
-    kinds = gpu_config.get("gpus") or [gpu_config]
-    parts = []
-    for kind in kinds:
-        slug = kind.get("type") or kind.get("slug") or kind.get("gpu_type") or ""
-        number = kind.get("count") or kind.get("quantity") or kind.get("gpu_count") or 1
-        parts.append(f"{number} x {slug}" if slug else "")
-    return ", ".join(part for part in parts if part)
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -1,6 +1,6 @@
 """Where our own words leave: every sentence that the extension shows goes through here.
 
-Plain text but for the footer, which escapes what the server sent.
+Plain text but for cards and the footer, which escape what the server sent.
 """
 
 from __future__ import annotations
@@ -59,6 +59,15 @@ class UpdatingLine:
         else:
             say(text)
         self._text = text
+
+
+def display(shell: InteractiveShell, text: str, html: str) -> None:
+    """Show ``html`` where it can be shown, ``text`` in a terminal."""
+    if has_front_end(shell):
+        sys.stdout.flush()
+        shell.display_pub.publish(data={"text/plain": text, "text/html": html}, metadata={})
+    else:
+        say(text)
 
 
 def footnote(shell: InteractiveShell, text: str) -> None:

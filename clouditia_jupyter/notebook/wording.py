@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timezone
+from typing import TYPE_CHECKING, Any
 
 from clouditia_jupyter.models import format_duration, gigabytes
 
 if TYPE_CHECKING:
-    from clouditia_jupyter.models import GPUSession
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from clouditia_jupyter.models import GPUSession, QueueJob
     from clouditia_jupyter.notebook.meter import Meter
 
 
@@ -27,21 +31,61 @@ def masked(key: str) -> str:
 
 def described(session: GPUSession, *, head: bool = True) -> str:
     """Return what there is to know of a session, in a few lines; not its password."""
+    rows = facts(session)
+    if head:
+        rows = {"Session": session.name, "Status": status(session), **rows}
+    return "\n".join(f"  {name:<8}  {value}" for name, value in rows.items() if value)
+
+
+def status(session: GPUSession) -> str:
+    """Return a session's status, with its step while it is being made."""
+    step = f" ({session.creation_step})" if session.status in ("pending", "creating") else ""
+    return f"{session.status}{step}"
+
+
+def facts(session: GPUSession) -> dict[str, str]:
+    """Return what there is to know of a session besides its name and status; not its password."""
     gpus = [f"{gpu.get('quantity', 1)} x {gpu.get('slug', '?')}" for gpu in session.gpus]
     rows = {
         "Id": session.id,
         "GPU": ", ".join(gpus) or f"{session.gpu_count} x {session.gpu_type}",
-        "Machine": f"{session.vcpu} vCPU, {_gb(session.ram)} memory, {_gb(session.storage)} disk",
+        "Machine": _machine(session),
         "Cost": _cost(session),
         "Limits": _limits(session),
         "Page": session.url,
         "Failed": session.creation_error,
         "Stopped": session.stop_reason,
     }
-    if head:
-        step = f" ({session.creation_step})" if session.status in ("pending", "creating") else ""
-        rows = {"Session": session.name, "Status": f"{session.status}{step}", **rows}
-    return "\n".join(f"  {name:<8}  {value}" for name, value in rows.items() if value)
+    return {name: value for name, value in rows.items() if value}
+
+
+def ticket_facts(ticket: QueueJob) -> dict[str, str]:
+    """Return what there is to know of a ticket besides its status."""
+    tries = str(ticket.attempt_count)
+    if ticket.last_attempt_at is not None:
+        tries += f", the last at {_moment(ticket.last_attempt_at)}"
+    rows = {
+        "Id": ticket.queue_id,
+        "GPU": wanted(ticket.gpu_config),
+        "Machine": _machine(ticket),
+        "Place": str(ticket.position or ""),
+        "Since": _moment(ticket.created_at),
+        "Attempts": tries,
+        "Missing": ticket.last_error or "",
+        "Session": ticket.created_session_id or "",
+    }
+    return {name: value for name, value in rows.items() if value}
+
+
+def wanted(gpu_config: Mapping[str, Any]) -> str:
+    """Return the GPUs that a ticket asks for: ``2 x nvidia-rtx-3090``."""
+    kinds = gpu_config.get("gpus") or [gpu_config]
+    parts = []
+    for kind in kinds:
+        slug = kind.get("type") or kind.get("slug") or kind.get("gpu_type") or ""
+        number = kind.get("count") or kind.get("quantity") or kind.get("gpu_count") or 1
+        parts.append(f"{number} x {slug}" if slug else "")
+    return ", ".join(part for part in parts if part)
 
 
 def spent(session: GPUSession, meter: Meter, seconds: float) -> str:
@@ -54,9 +98,17 @@ def spent(session: GPUSession, meter: Meter, seconds: float) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _gb(size: str) -> str:
+def _machine(rented: GPUSession | QueueJob) -> str:
+    return f"{rented.vcpu} vCPU, {_gb(rented.ram)} memory, {_gb(rented.storage)} disk"
+
+
+def _moment(when: datetime | None) -> str:
+    return "" if when is None else f"{when.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+def _gb(size: str | float) -> str:
     number = gigabytes(size)
-    return size if number is None else f"{number:g} GB"
+    return str(size) if number is None else f"{number:g} GB"
 
 
 def _cost(session: GPUSession) -> str:
