@@ -66,6 +66,10 @@ class Settings(Configurable):
         "state folder."
     ).tag(config=True)
     timeout = Float(60.0, help="Seconds that one request may take.").tag(config=True)
+    auto_limit = Float(
+        100.0,
+        help="Megabytes above which --auto does not send a variable without being told to.",
+    ).tag(config=True)
     footer = Bool(
         True,
         help="Whether a remote cell ends with a line that gives its duration and cost.",

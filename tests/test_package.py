@@ -57,10 +57,11 @@ ARROWS = {
     "errors": set(),
     "models": {"errors"},
     "values": {"errors"},
+    "namespace": set(),
     "config": {"errors"},
-    "client": {"errors", "models", "config", "values", ""},
+    "client": {"errors", "models", "config", "values", "namespace", ""},
     "notebook": {"client", "errors", "models", "config"},
-    "platform": {"errors", "models", "values", ""},
+    "platform": {"errors", "models", "values", "namespace", ""},
     # the front door
     "": {"client", "errors", "models", "notebook"},
 }

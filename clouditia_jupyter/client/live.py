@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +30,7 @@ from clouditia_jupyter.errors import (
 _GRACE = 5.0
 #: Seconds after which an answer for somebody who types comes too late.
 _TYPING_PATIENCE = 0.3
+_FOUND: dict[str, Callable[[], Any]] = {"present": list, "imported": list, "failed": dict}
 _OVER = frozenset({"stopping", "stopped", "failed", "paused", "archived"})
 
 
@@ -367,6 +369,30 @@ class LiveSession:
         """
         self._need("values")
         return transfer.pull(self._route, name, allow_pickle)
+
+    def look_up(
+        self, names: Iterable[str], modules: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Say which names the session has, and import modules there that it lacks; one request.
+
+        Parameters
+        ----------
+        names
+            Names to look for.
+        modules
+            Full names of modules, by the name that each is to have: ``{"np": "numpy"}``.
+
+        Returns
+        -------
+        dict
+            ``present``, a list of those of all these names that were there; ``imported``, one of
+            those of modules that are there now; ``failed``, by name, why a module is not.
+        """
+        self._need("values")
+        wanted = {"names": list(names), "modules": dict(modules or {})}
+        # as with values, the kernel may be busy with a cell for a while
+        answer = self._route.call("POST", "/api/names/", json=wanted, idempotent=True)
+        return {key: answer.get(key) or type_() for key, type_ in _FOUND.items()}
 
     def _need(self, capability: str) -> None:
         if not self._route.supports(capability):

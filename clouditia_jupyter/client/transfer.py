@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import httpx
 
@@ -16,13 +16,31 @@ _FORMAT = "X-Clouditia-Format"
 _PIECE = 1 << 20
 
 
-def push(route: Route, name: str, value: Any) -> None:
-    """Put ``value`` into the session's namespace as ``name``."""
+class Encoded(NamedTuple):
+    """A value as bytes, made once for however many sessions it goes to."""
+
+    kind: str
+    data: bytes
+
+
+def encoded(value: Any) -> Encoded:
+    """Return a value as the bytes that :func:`push` sends.
+
+    Raises
+    ------
+    ValueTransferError
+        If it cannot cross.
+    """
     # what encodes values is heavy, and most callers never move one
     from clouditia_jupyter.values import encode
 
+    return value if isinstance(value, Encoded) else Encoded(*encode(value))
+
+
+def push(route: Route, name: str, value: Any) -> None:
+    """Put ``value``, which may be encoded already, into the session's namespace as ``name``."""
     path = f"/api/values/{identifier(name)}"
-    kind, data = encode(value)
+    kind, data = encoded(value)
     view = memoryview(data)
     # httpx takes any buffer, though it only says bytes
     pieces = cast(

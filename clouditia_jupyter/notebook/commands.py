@@ -269,6 +269,7 @@ RUN = Command(
             metavar="c,d=NAME",
             help="variables to bring back afterwards",
         ),
+        _flag("--auto", help="send variables that the cell uses and the session lacks"),
         _arg(
             "--timeout",
             type=arguments.duration,

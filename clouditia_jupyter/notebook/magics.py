@@ -9,7 +9,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from clouditia_jupyter.config import Settings
 from clouditia_jupyter.notebook.commands import RUN, described, overview
 from clouditia_jupyter.notebook.completion import Completion
-from clouditia_jupyter.notebook.output import can_ask, say
+from clouditia_jupyter.notebook.output import say
 from clouditia_jupyter.notebook.parsing import HelpAsked, parse_line, parse_run
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ClouditiaMagics(Magics, Settings):
             from clouditia_jupyter.notebook.runner import Runner
 
             connection = Connection(self)
-            self._made = Context(self.shell, connection), Runner(self.shell, connection)
+            self._made = Context(self.shell, connection), Runner(self.shell, connection, self)
         return self._made
 
     @line_magic
@@ -61,7 +61,7 @@ class ClouditiaMagics(Magics, Settings):
             say(str(asked))
             return
         _, runner = self._made or self._parts()
-        runner.run(arguments, cell, with_footer=self.footer and can_ask(self.shell))
+        runner.run(arguments, cell)
 
     def connection_now(self) -> Connection | None:
         """Return what is open already; opens nothing."""

@@ -14,7 +14,7 @@ from clouditia_jupyter.models import Event
 from clouditia_jupyter.notebook.follow import Limit, follow
 from clouditia_jupyter.notebook.outcome import GONE, explained, require_success
 from clouditia_jupyter.notebook.output import can_ask, footnote, say
-from clouditia_jupyter.notebook.parsing import did_you_mean
+from clouditia_jupyter.notebook.parcel import Packer, Parcel
 from clouditia_jupyter.notebook.render import Renderer
 from clouditia_jupyter.notebook.resolve import label
 from clouditia_jupyter.notebook.wording import money, spent
@@ -27,19 +27,27 @@ if TYPE_CHECKING:
 
     from clouditia_jupyter.client.events import EventStream
     from clouditia_jupyter.client.live import LiveSession
+    from clouditia_jupyter.config import Settings
     from clouditia_jupyter.models import GPUSession
     from clouditia_jupyter.notebook.connection import Connection
 
 
 class Runner:
-    """Runs cells in the sessions of one connection."""
+    """Runs cells in the sessions of one connection.
 
-    def __init__(self, shell: InteractiveShell, connection: Connection) -> None:
+    Parameters
+    ----------
+    settings
+        Say what ``--auto`` may send, and whether cells end with a footer.
+    """
+
+    def __init__(self, shell: InteractiveShell, connection: Connection, settings: Settings) -> None:
         self._shell = shell
         self._connection = connection
+        self._settings = settings
         self._renderer = Renderer(shell)
 
-    def run(self, arguments: Namespace, code: str, *, with_footer: bool) -> None:
+    def run(self, arguments: Namespace, code: str) -> None:
         """Run ``code`` to its end; with ``--bg``, only begin it.
 
         Raises
@@ -55,40 +63,33 @@ class Runner:
         """
         if arguments.bg and arguments.output:
             raise UsageError("with --bg there is nothing to bring back yet: leave -o out")
-        values = self._local_values(arguments.input) if arguments.input else {}
+        packer = Packer(
+            self._shell,
+            arguments.input,
+            code if arguments.auto else None,
+            self._settings.auto_limit,
+        )
         limit = self._limit(arguments)
         if arguments.bg:
-            self._begin(arguments, code, values, limit)
+            self._begin(arguments, code, packer, limit)
             return
         options = {"allow_stdin": can_ask(self._shell)}
         try:
-            session, live, stream = self._start(arguments.session, code, values, options)
+            session, live, stream = self._start(arguments.session, code, packer, options)
         except UnsupportedError:
-            if values or arguments.output:
+            if not packer.empty or arguments.output:
                 raise
             self._run_plainly(arguments.session, code, limit)
             return
         with explained(self._connection, session):
             ending = follow(stream, self._renderer, live, limit)
+        # of a cell that failed, too: it has cost as much
+        if ending.seconds and self._settings.footer and can_ask(self._shell):
+            meter = self._connection.meter(session)
+            footnote(self._shell, spent(session, meter, ending.seconds))
         require_success(self._connection, session, ending)
         if arguments.output:
             self._bring_back(live, arguments.output)
-        if with_footer:
-            meter = self._connection.meter(session)
-            footnote(self._shell, spent(session, meter, ending.seconds))
-
-    def _local_values(self, pairs: Mapping[str, str]) -> dict[str, Any]:
-        names = self._shell.user_ns
-        values = {}
-        for remote, expression in pairs.items():
-            if expression.isidentifier() and expression not in names:
-                # IPython's own names are no guess worth making
-                known = [name for name in names if name not in self._shell.user_ns_hidden]
-                raise UsageError(
-                    f"no variable is called {expression!r} here{did_you_mean(expression, known)}"
-                )
-            values[remote] = eval(expression, self._shell.user_global_ns, names)
-        return values
 
     def _limit(self, arguments: Namespace) -> Limit | None:
         """Return the limit that comes first; asks nobody where there is none."""
@@ -102,11 +103,9 @@ class Runner:
                 limits.append(Limit(seconds, f"has cost {money(arguments.max_cost)}"))
         return min(limits, default=None)
 
-    def _begin(
-        self, arguments: Namespace, code: str, values: Mapping[str, Any], limit: Limit | None
-    ) -> None:
+    def _begin(self, arguments: Namespace, code: str, packer: Packer, limit: Limit | None) -> None:
         options = {"limit": None if limit is None else limit.seconds}
-        session, _, stream = self._start(arguments.session, code, values, options)
+        session, _, stream = self._start(arguments.session, code, packer, options)
         stream.close()
         short = stream.run_id[:8]
         say(
@@ -115,19 +114,19 @@ class Runner:
         )
 
     def _start(
-        self, word: str | None, code: str, values: Mapping[str, Any], options: Mapping[str, Any]
+        self, word: str | None, code: str, packer: Packer, options: Mapping[str, Any]
     ) -> tuple[GPUSession, LiveSession, EventStream]:
         run_id = uuid4().hex
         session, live = self._connection.live(word)
         try:
-            return session, live, _send(live, code, run_id, values, options)
+            return session, live, send(live, code, run_id, packer.pack(session, live), options)
         except GONE:
             # asking again tells which, and either says so or leads there
             self._connection.forget(session.id)
         # by its id: another session may have the name by now
         session, live = self._connection.live(session.id if word else None)
         # the same id: if the first try did reach the session, this attaches to it
-        return session, live, _send(live, code, run_id, values, options)
+        return session, live, send(live, code, run_id, packer.pack(session, live), options)
 
     def _run_plainly(self, word: str | None, code: str, limit: Limit | None) -> None:
         """Run on a service without event streams: the output comes in one piece, at the end."""
@@ -145,15 +144,14 @@ class Runner:
         self._shell.user_ns.update(values)
 
 
-def _send(
-    live: LiveSession,
-    code: str,
-    run_id: str,
-    values: Mapping[str, Any],
-    options: Mapping[str, Any],
+def send(
+    live: LiveSession, code: str, run_id: str, parcel: Parcel, options: Mapping[str, Any]
 ) -> EventStream:
-    for name, value in values.items():
+    """Send what a cell takes along, then its code; an interrupt meanwhile stops that, too."""
+    for name, value in parcel.values.items():
         live.push(name, value)
+    if parcel.note:
+        say(parcel.note)
     try:
         return live.start(code, run_id=run_id, **options)
     except KeyboardInterrupt:

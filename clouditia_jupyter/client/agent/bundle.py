@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 _PACKAGE = "clouditia_agent"
 _OURS = "clouditia_jupyter.client.agent.remote"
-#: Of the rest of the package, the agent needs the formats of values, and the error they raise.
+#: Of the rest of the package, the agent needs the formats of values, and the error they raise, and
+#: how names are looked up.
+_SHARED = ("values", "namespace")
 _ERRORS = '''"""The error of values."""
 
 
@@ -37,8 +39,9 @@ def bundle() -> Bundle:
     for module in files(_OURS).iterdir():
         if module.name.endswith(".py"):
             sources[f"{_PACKAGE}/{module.name}"] = _renamed(module.read_text(encoding="utf-8"))
-    values = files("clouditia_jupyter").joinpath("values.py").read_text(encoding="utf-8")
-    sources[f"{_PACKAGE}/values.py"] = _renamed(values)
+    for name in _SHARED:
+        source = files("clouditia_jupyter").joinpath(f"{name}.py").read_text(encoding="utf-8")
+        sources[f"{_PACKAGE}/{name}.py"] = _renamed(source)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path in sorted(sources):
@@ -52,5 +55,5 @@ def _renamed(source: str) -> str:
     return (
         source.replace(f"from {_OURS}", f"from {_PACKAGE}")
         .replace("from clouditia_jupyter.errors import", f"from {_PACKAGE}.errors import")
-        .replace("from clouditia_jupyter import values", f"from {_PACKAGE} import values")
+        .replace("from clouditia_jupyter import", f"from {_PACKAGE} import")
     )

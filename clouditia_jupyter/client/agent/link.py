@@ -57,6 +57,7 @@ class Agent(httpx.BaseTransport):
             ("POST", "/api/kernel/restart/", self._restart),
             ("PUT", r"/api/values/(\w+)", self._put),
             ("POST", "/api/values/fetch/", self._fetch),
+            ("POST", "/api/names/", self._look_up),
             ("POST", "/api/(complete|inspect)/", self._ask),
         )
 
@@ -129,6 +130,11 @@ class Agent(httpx.BaseTransport):
         wanted = json.loads(request.read())
         kind, data = self._transfers.pull(wanted["name"], bool(wanted.get("allow_pickle")))
         return httpx.Response(200, headers={"X-Clouditia-Format": kind}, content=data)
+
+    def _look_up(self, request: httpx.Request) -> httpx.Response:
+        wanted = json.loads(request.read())
+        found = self._transfers.look_up(wanted["names"], wanted["modules"])
+        return httpx.Response(200, json={"success": True, **found})
 
     def _ask(self, request: httpx.Request, operation: str) -> httpx.Response:
         answer = None

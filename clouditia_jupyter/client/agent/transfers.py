@@ -53,6 +53,11 @@ class Transfers:
             self._drop(transfer)
         return kind, b"".join(pieces)
 
+    def look_up(self, names: list[str], modules: dict[str, str]) -> dict[str, Any]:
+        """Say which names the cells have, and import modules that they lack."""
+        command = {"op": "look_up", "names": names, "modules": modules}
+        return self._task(secrets.token_hex(16), command)
+
     def _fetch(self, transfer: str, offset: int) -> bytes:
         while True:
             head = {"op": "fetch", "transfer": transfer, "offset": offset, "limit": self._largest}

@@ -184,6 +184,13 @@ def get_value(name: str, path: str, allow_pickle: bool) -> dict[str, Any]:
         return {"refused": str(error)}
 
 
+def look_up(names: list[str], modules: dict[str, str]) -> dict[str, Any]:
+    """Say which names there are, and import modules; see :func:`namespace.look_up`."""
+    from clouditia_jupyter import namespace
+
+    return namespace.look_up(_namespace(), names, modules)
+
+
 def _namespace() -> dict[str, Any]:
     shell: Any = PodKernelApp.instance().shell
     namespace: dict[str, Any] = shell.user_ns

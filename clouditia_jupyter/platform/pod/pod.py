@@ -171,6 +171,13 @@ class Pod:
             raise ValueTransferError(str(answer["refused"]))
         return str(answer["format"])
 
+    async def look_up(self, names: list[str], modules: dict[str, str]) -> dict[str, Any]:
+        """Say which names the kernel has, and import modules that it lacks."""
+        for name in (*names, *modules):
+            _identifier(name)
+        answer = await self.kernel.evaluate(f"{call('look_up')}({names!r}, {modules!r})")
+        return dict(answer)
+
     async def close(self) -> None:
         """End everything that the session started."""
         for task in (self._watcher, self._restarting, *self._keepers.values()):

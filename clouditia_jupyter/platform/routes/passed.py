@@ -124,6 +124,13 @@ class Fetch(Body):
     allow_pickle: bool = False
 
 
+class Names(Body):
+    """Names to look for, and modules to import where their names are not there."""
+
+    names: Annotated[list[str], Field(default_factory=list)]
+    modules: Annotated[dict[str, str], Field(default_factory=dict)]
+
+
 class PodAnswer(BaseModel):
     """What the pod says; the fields depend on the call."""
 
@@ -140,6 +147,9 @@ class PodAnswer(BaseModel):
     runs: list[dict[str, Any]] | None = None
     open: bool | None = None
     answer: dict[str, Any] | None = None
+    present: list[str] | None = None
+    imported: list[str] | None = None
+    failed: dict[str, str] | None = None
 
 
 class Call(NamedTuple):
@@ -186,4 +196,5 @@ EXTENSIONS = (
     Call("POST", "/inspect/", "Show help on a name, if the kernel is free.", Question),
     Call("PUT", "/values/{name}", "Put a variable into the session."),
     Call("POST", "/values/fetch/", "Fetch a variable.", Fetch, media_type=_BYTES),
+    Call("POST", "/names/", "Say which names there are, and import modules.", Names),
 )

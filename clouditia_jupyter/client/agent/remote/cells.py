@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
+from clouditia_jupyter import namespace
 from clouditia_jupyter.client.agent.remote import variables
 from clouditia_jupyter.client.agent.remote.output import Outbox, Stream
 
@@ -120,6 +121,7 @@ def _do(shell: Any, command: dict[str, Any]) -> dict[str, Any]:
     operations: dict[str, Callable[[], dict[str, Any]]] = {
         "bind": lambda: variables.bind(shell.namespace, command),
         "fetch": lambda: variables.fetch(shell.namespace, command),
+        "look_up": lambda: namespace.look_up(shell.namespace, command["names"], command["modules"]),
         "complete": lambda: shell.complete(command["code"], command["cursor_pos"]),
         "inspect": lambda: shell.inspect(
             command["code"], command["cursor_pos"], command["detail_level"]

@@ -50,11 +50,18 @@ class ValueCalls:
             _chunks(open_file), headers=headers, media_type="application/octet-stream"
         )
 
+    async def look_up(self, request: Request) -> Response:
+        body = await read_json(request)
+        names = [str(name) for name in body.get("names") or ()]
+        modules = {str(name): str(module) for name, module in (body.get("modules") or {}).items()}
+        return ok(**await self._pod.look_up(names, modules))
+
     def routes(self) -> list[Route]:
         """Return the calls and their paths."""
         return [
             Route("/api/values/{name}", self.put_value, methods=["PUT"]),
             Route("/api/values/fetch/", self.fetch_value, methods=["POST"]),
+            Route("/api/names/", self.look_up, methods=["POST"]),
         ]
 
 
