@@ -51,6 +51,8 @@ class Kernel:
         outside: Outside | None = None,
     ) -> None:
         self._sandbox = sandbox
+        self._name = name
+        self._processes = 0
         self._address = sandbox.runtime / name
         self._log = log
         self._on_death = on_death
@@ -76,6 +78,11 @@ class Kernel:
         return self._process.pid if alive and self._process else None
 
     @property
+    def gone(self) -> bool:
+        """Whether there is no process, and all that the last one said has been taken."""
+        return self._process is None and self._channels is None
+
+    @property
     def busy(self) -> bool:
         """Whether a run is being executed."""
         return self._current is not None
@@ -86,7 +93,22 @@ class Kernel:
         await self.ready(setup)
 
     async def spawn(self) -> None:
-        """Start the process, and do not wait for it."""
+        """Start the process, and do not wait for it.
+
+        Raises
+        ------
+        SessionLostError
+            If the machine cannot start one.
+        """
+        # an address of its own: what is left of an earlier process must not answer for it
+        self._processes += 1
+        self._address = self._sandbox.runtime / f"{self._name}-{self._processes}"
+        try:
+            await self._spawn()
+        except OSError as error:
+            raise SessionLostError(f"The kernel cannot be started: {error}.") from error
+
+    async def _spawn(self) -> None:
         key = secrets.token_hex(16).encode()
         connection = self._write_connection_file(key)
         self._welcomed.clear()
@@ -121,6 +143,8 @@ class Kernel:
             await asyncio.wait_for(answer, _START_TIMEOUT)
             # what it says before it knows of its listener is lost
             await asyncio.wait_for(self._welcomed.wait(), _START_TIMEOUT)
+            if self._channels is None:
+                raise SessionLostError(self.death_note)
             if setup is not None:
                 await asyncio.wait_for(self.evaluate(setup), _START_TIMEOUT)
         except (TimeoutError, asyncio.TimeoutError):
@@ -322,6 +346,7 @@ class Kernel:
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
+        was_ready, self._ready = self._ready, False
         how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
         if code > 128:  # a fence reports its child's signal this way
             how = f"was ended by signal {code - 128}"
@@ -329,10 +354,16 @@ class Kernel:
         await asyncio.sleep(0.05)
         reason = f"The kernel {how}; its variables are gone. {self._last_words()}".strip()
         self._process = None
-        was_ready = self._ready
         self._bury(reason)
         if was_ready and self._on_death is not None:
             self._on_death(reason)
+
+    def lose_queue(self, reason: str) -> None:
+        """Lose the runs that wait for a process: there will be none."""
+        lost = list(self._queue)
+        self._queue.clear()
+        for run in lost:
+            run.lose(reason)
 
     def _bury(self, reason: str) -> None:
         self.death_note = reason
@@ -340,15 +371,16 @@ class Kernel:
         if self._channels is not None:
             self._channels.close()
             self._channels = None
+        for left in self._sandbox.runtime.glob(f"{self._address.name}[.-]*"):
+            left.unlink(missing_ok=True)
         self._subshell = None
+        self._welcomed.set()  # who waits for it finds the channels closed
         if self._outside is not None:
             self._outside.lose(self._session)
-        lost = [self._current] if self._current else []
-        lost += self._queue
-        self._current = None
-        self._queue.clear()
-        for run in lost:
-            run.lose(reason)
+        current, self._current = self._current, None
+        if current is not None:
+            current.lose(reason)
+        self.lose_queue(reason)
         for answer in self._replies.values():
             if not answer.done():
                 answer.set_exception(SessionLostError(reason))

@@ -66,6 +66,7 @@ class Pod:
         self.jobs = Jobs(sandbox, jobs)
         self.namespaces = Namespaces(sandbox, self._runs_folder, log)
         self._restarting: asyncio.Task[None] | None = None
+        self._replacing = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
         self._keepers: dict[str, asyncio.Task[None]] = {}
 
@@ -150,8 +151,9 @@ class Pod:
 
     async def restart(self, reason: str) -> None:
         """Replace the kernel with a fresh one; runs that had not finished are lost."""
-        await self.kernel.kill(reason)
-        await self.kernel.start(self._setup)
+        async with self._replacing:
+            await self.kernel.kill(reason)
+            await self.kernel.start(self._setup)
 
     async def put_value(self, name: str, fmt: str, path: Path) -> None:
         """Bind ``name`` in the kernel to the value encoded in the file at ``path``."""
@@ -196,14 +198,18 @@ class Pod:
     def _revive(self) -> None:
         """Start a kernel where there is none; runs that wait for it are taken up or lost."""
         idle = self._restarting is None or self._restarting.done()
-        if self.kernel.pid is None and idle:
+        if self.kernel.gone and idle:
             self._restarting = asyncio.create_task(self._start_again())
 
     async def _start_again(self) -> None:
-        try:
-            await self.kernel.start(self._setup)
-        except SessionLostError:
-            _log.exception("no kernel")
+        async with self._replacing:
+            if not self.kernel.gone:  # somebody else has replaced it meanwhile
+                return
+            try:
+                await self.kernel.start(self._setup)
+            except SessionLostError as error:
+                _log.exception("no kernel")
+                self.kernel.lose_queue(str(error))
 
     async def _watch_memory(self, limit: int) -> None:
         """End a kernel whose processes together use more than the session has.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.platform.pod.conftest import RunningPod
@@ -228,3 +230,39 @@ def _wait_gone(pid: int) -> None:
     ended = poll.poll(20_000)
     os.close(descriptor)
     assert ended, f"process {pid} outlived its pod"
+
+
+@pytest.mark.parametrize("moment", ["idle", "busy", "starting", "restarting"])
+def test_a_run_after_the_kernel_was_killed_finds_a_fresh_one(
+    moment: str, fresh_pod: RunningPod
+) -> None:
+    def kill_kernel() -> None:
+        for process in psutil.Process(fresh_pod.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    with concurrent.futures.ThreadPoolExecutor() as others:
+        for _ in range(4):
+            busy = None
+            if moment == "busy":
+                busy = others.submit(fresh_pod.run, "import time\nwhile True: time.sleep(0.01)")
+                while not any(run["status"] == "running" for run in runs_of(fresh_pod)):
+                    pass
+            kill_kernel()
+            if moment == "starting":
+                kill_kernel()
+            if moment == "restarting":
+                others.submit(fresh_pod.client.post, "/api/kernel/restart/")
+            # at first the run may be lost with the kernel that just died; it never hangs
+            tries = [fresh_pod.run("6 * 7")[-1]["content"]["status"] for _ in range(4)]
+            assert tries[-1] == "ok", tries
+            if busy is not None:
+                assert busy.result()[-1]["content"]["status"] == "lost"
+    tree = psutil.Process(fresh_pod.process.pid).children(recursive=True)
+    kernels = [p for p in tree if p.name() != "bwrap"]
+    assert len(kernels) == 1
+
+
+def runs_of(pod: RunningPod) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pod.client.get("/api/runs/").json()["runs"]
+    return found
