@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clouditia_jupyter.config import Settings
-from clouditia_jupyter.notebook.commands import COMMANDS, RUN, Command
+from clouditia_jupyter.notebook.commands import COMMANDS, LOCAL, RUN, Command
 from clouditia_jupyter.notebook.parsing import parse_line, parse_run
 from clouditia_jupyter.platform.options import _parser as platform_parser
 from tests.running import RunningPlatform
@@ -58,7 +58,7 @@ def option_row(action: argparse.Action) -> tuple[str, str]:
 
 def tables() -> dict[str, str]:
     """Return the README's tables, made of the code."""
-    commands = [command_row(command) for command in (*COMMANDS, RUN)]
+    commands = [command_row(command) for command in (*COMMANDS, RUN, LOCAL)]
     traits = sorted(Settings.class_traits(config=True).items())
     options = [option_row(a) for a in platform_parser()._actions if a.dest != "help"]
     return {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from IPython.core.error import UsageError
 
+from clouditia_jupyter.errors import SessionNotFoundError, SessionStateError
 from clouditia_jupyter.models import LIVE_STATUSES
 from clouditia_jupyter.notebook import resolve
 from clouditia_jupyter.notebook.background import attach, cancel, logs, runs
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from clouditia_jupyter.notebook.connection import Connection
+    from clouditia_jupyter.notebook.whole_notebook import WholeNotebook
 
 __all__ = [
     "Balance",
     "Context",
     "attach",
+    "auto",
     "balance",
     "cancel",
     "costs",
@@ -48,10 +51,11 @@ __all__ = [
 
 
 class Context(NamedTuple):
-    """Where a command acts: the user's shell, and the service in use."""
+    """Where a command acts: the user's shell, the service in use, and the mode of the notebook."""
 
     shell: InteractiveShell
     connection: Connection
+    whole: WholeNotebook
 
 
 class Balance(float):
@@ -80,6 +84,8 @@ def status(context: Context, arguments: Namespace) -> None:
     say(f"Platform  {where}{' (' + service.computing_url + ')' if service.local else ''}")
     say(f"Account   {manager.user.get('username', '?')}")
     say(f"Balance   {money(credit['balance'], credit['currency'])}")
+    if context.whole.on:
+        say("Auto      on: cells run in the current session; %clouditia auto off ends it")
     if not running:
         say("Sessions  none; %clouditia create --gpu SLUG makes one")
         return
@@ -149,6 +155,24 @@ def costs(context: Context, arguments: Namespace) -> pd.DataFrame:
         known = [resolve.session(known, word) for word in arguments.sessions]
     found = manager.get_sessions_cost([item.id for item in known])["sessions"] if known else []
     return frames.costs(found)
+
+
+def auto(context: Context, arguments: Namespace) -> None:
+    """Send every following cell to the current session, or no longer."""
+    whole = context.whole
+    if arguments.state == "off" or (arguments.state is None and not whole.on):
+        whole.turn_off()
+        say("Cells run here. %clouditia auto on sends them to the current session.")
+        return
+    whole.turn_on()
+    try:
+        where = f"in session {resolve.label(context.connection.session())}"
+    except (SessionNotFoundError, SessionStateError) as error:
+        where = f"in the current session, once there is one ({str(error).rstrip('.')})"
+    say(
+        f"Every following cell runs {where}. %%local on its first line runs a cell here, "
+        "%clouditia auto off all of them."
+    )
 
 
 def balance(context: Context, arguments: Namespace) -> Balance:

@@ -212,6 +212,18 @@ COMMANDS: tuple[Command, ...] = (
             _flag("--active", help="only those that are running"),
         ),
     ),
+    Command(
+        "auto",
+        "send every following cell to the current session, or no longer",
+        (
+            _arg(
+                "state",
+                nargs="?",
+                choices=("on", "off"),
+                help="without it, say which of them it is",
+            ),
+        ),
+    ),
     Command("balance", "the credit that is left"),
     Command(
         "queue",
@@ -246,6 +258,8 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
 )
+
+LOCAL = Command("%%local", "run the cell here, also while %clouditia auto is on")
 
 RUN = Command(
     "%%clouditia_run",
@@ -286,12 +300,12 @@ RUN = Command(
     ),
 )
 
-BY_NAME: Mapping[str, Command] = {command.name: command for command in (*COMMANDS, RUN)}
+BY_NAME: Mapping[str, Command] = {command.name: command for command in (*COMMANDS, RUN, LOCAL)}
 
 
 def overview() -> str:
     """Return the help of ``%clouditia``: every command in one line."""
-    rows = [(c.magic, c.summary) for c in (*COMMANDS, RUN)]
+    rows = [(c.magic, c.summary) for c in (*COMMANDS, RUN, LOCAL)]
     width = max(len(magic) for magic, _ in rows)
     lines = [f"  {magic:<{width}}  {summary}" for magic, summary in rows]
     return "\n".join(
@@ -312,6 +326,6 @@ def described(command: Command) -> str:
         (f"{', '.join(a.names)} {a.settings.get('metavar', '')}".rstrip(), a.help)
         for a in command.arguments
     ]
-    width = max(len(names) for names, _ in rows)
-    lines = [f"  {names:<{width}}  {text}" for names, text in rows]
-    return "\n".join([f"{command.summary[0].upper()}{command.summary[1:]}.", "", *lines])
+    width = max((len(names) for names, _ in rows), default=0)
+    lines = ["", *(f"  {names:<{width}}  {text}" for names, text in rows)] if rows else []
+    return "\n".join([f"{command.summary[0].upper()}{command.summary[1:]}.", *lines])

@@ -32,6 +32,8 @@ _PATIENCE = 0.3
 _FRESH = 10.0
 _CELL = re.compile(r"\s*%%clouditia_run\b")
 _LINE = re.compile(r"\s*%clouditia\s")
+_MAGIC = re.compile(r"\s*%{1,2}\w*")
+_UNKNOWN: dict[str, Any] = {"status": "ok", "found": False, "data": {}, "metadata": {}}
 _NOTHING: dict[str, Any] = {"completions": [], "suppress": False}
 
 
@@ -44,12 +46,18 @@ class Completion:
         The local IPython.
     connection
         Returns what the notebook has open; None before its first command.
+    sends
+        Returns whether a cell goes to the session though it does not say so.
     """
 
     def __init__(
-        self, shell: InteractiveShell, connection: Callable[[], Connection | None]
+        self,
+        shell: InteractiveShell,
+        connection: Callable[[], Connection | None],
+        sends: Callable[[str], bool],
     ) -> None:
         self._shell = shell
+        self._sends = sends
         self._connection = connection
         self._worker = ThreadPoolExecutor(1, "clouditia-completion")
         self._kept: dict[str, tuple[float, list[str]]] = {}
@@ -78,24 +86,27 @@ class Completion:
         """Return what could stand at the cursor, for IPython's completer."""
         first, _, body = context.full_text.partition("\n")
         if _CELL.match(first) and context.cursor_line > 0:
-            lines = body.split("\n")[: context.cursor_line - 1]
-            cursor = sum(len(line) + 1 for line in lines) + context.cursor_position
-            return self._remote(body, cursor)
+            return self._remote(body, _offset(body, context, context.cursor_line - 1))
         before = context.text_until_cursor
         if _CELL.match(before):
             return self._words(before, [RUN])
         if _LINE.match(before):
             return self._words(before, COMMANDS)
+        # the name of a magic may still become one of ours
+        if self._sends(context.full_text) and not _MAGIC.fullmatch(before):
+            return self._remote(context.full_text, _offset(context.full_text, context))
         return _NOTHING
 
     def inspect(self, code: str, cursor_pos: int, *args: Any, **kwargs: Any) -> Any:
         """Return help on the name at the cursor: from the session, in a cell that runs there."""
         first, newline, body = code.partition("\n")
         start = len(first) + len(newline)
+        detail = kwargs.get("detail_level", args[0] if args else 0)
         if _CELL.match(first) and cursor_pos >= start:
-            detail = kwargs.get("detail_level", args[0] if args else 0)
             found = self._live(lambda live: live.inspect(body, cursor_pos - start, detail))
-            return found or {"status": "ok", "found": False, "data": {}, "metadata": {}}
+            return found or _UNKNOWN
+        if self._sends(code):
+            return self._live(lambda live: live.inspect(code, cursor_pos, detail)) or _UNKNOWN
         return self._local_inspect(code, cursor_pos, *args, **kwargs)
 
     def _remote(self, body: str, cursor: int) -> dict[str, Any]:
@@ -174,6 +185,12 @@ class Completion:
             return self._worker.submit(ask).result(_PATIENCE)
         except (NotInTime, ClouditiaError, RuntimeError):
             return None
+
+
+def _offset(text: str, context: CompletionContext, line: int | None = None) -> int:
+    """Return where the cursor is in ``text``, whose line it is on may have another number."""
+    number = context.cursor_line if line is None else line
+    return sum(len(above) + 1 for above in text.split("\n")[:number]) + context.cursor_position
 
 
 def _result(words: Iterable[str], fragment: str, kind: str) -> dict[str, Any]:

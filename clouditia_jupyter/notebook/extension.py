@@ -17,7 +17,9 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Add ``%clouditia`` and ``%%clouditia_run``; quiet, and without any request."""
     if _NAME not in ipython.magics_manager.registry:
         ipython.register_magics(ClouditiaMagics)
-        ipython.magics_manager.registry[_NAME].completion.install()
+        magics = ipython.magics_manager.registry[_NAME]
+        magics.completion.install()
+        magics.whole.install()
 
 
 def unload_ipython_extension(ipython: InteractiveShell) -> None:
@@ -32,6 +34,7 @@ def unload_ipython_extension(ipython: InteractiveShell) -> None:
     if magics in ipython.configurables:
         ipython.configurables.remove(magics)
     magics.completion.remove()
+    magics.whole.remove()
     if comms := sys.modules.get("clouditia_jupyter.notebook.comms"):
         comms.withdraw(ipython)
     magics.close()

@@ -1,16 +1,19 @@
-"""The two magics. They parse, then delegate; what they need further loads at the first use."""
+"""The magics. They parse, then delegate; what they need further loads at the first use."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
 from clouditia_jupyter.config import Settings
-from clouditia_jupyter.notebook.commands import RUN, described, overview
+from clouditia_jupyter.errors import SessionNotFoundError, SessionStateError
+from clouditia_jupyter.notebook.commands import LOCAL, RUN, described, overview
 from clouditia_jupyter.notebook.completion import Completion
 from clouditia_jupyter.notebook.output import say
 from clouditia_jupyter.notebook.parsing import HelpAsked, parse_line, parse_run
+from clouditia_jupyter.notebook.whole_notebook import WholeNotebook
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -28,7 +31,8 @@ class ClouditiaMagics(Magics, Settings):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        self.completion = Completion(shell, self.connection_now)
+        self.whole = WholeNotebook(shell)
+        self.completion = Completion(shell, self.connection_now, self.whole.sends)
         self._made: tuple[Context, Runner] | None = None
 
     def _parts(self) -> tuple[Context, Runner]:
@@ -38,7 +42,8 @@ class ClouditiaMagics(Magics, Settings):
             from clouditia_jupyter.notebook.runner import Runner
 
             connection = Connection(self)
-            self._made = Context(self.shell, connection), Runner(self.shell, connection, self)
+            context = Context(self.shell, connection, self.whole)
+            self._made = context, Runner(self.shell, connection, self)
         return self._made
 
     @line_magic
@@ -61,7 +66,17 @@ class ClouditiaMagics(Magics, Settings):
             say(str(asked))
             return
         _, runner = self._made or self._parts()
-        runner.run(arguments, cell)
+        try:
+            runner.run(arguments, cell, named=self.whole.on)
+        except (SessionNotFoundError, SessionStateError) as error:
+            if self.whole.on:
+                error.args = (f"{error} %clouditia auto off runs cells here again.",)
+            raise
+
+    @cell_magic
+    def local(self, line: str, cell: str) -> None:
+        # the transformer takes it off where it should be
+        raise UsageError("%%local stands alone on the first line of a cell")
 
     def connection_now(self) -> Connection | None:
         """Return what is open already; opens nothing."""
@@ -77,3 +92,4 @@ class ClouditiaMagics(Magics, Settings):
 # what %clouditia? shows
 ClouditiaMagics.clouditia.__doc__ = overview()
 ClouditiaMagics.clouditia_run.__doc__ = described(RUN)
+ClouditiaMagics.local.__doc__ = described(LOCAL)

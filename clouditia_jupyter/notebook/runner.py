@@ -47,8 +47,13 @@ class Runner:
         self._settings = settings
         self._renderer = Renderer(shell)
 
-    def run(self, arguments: Namespace, code: str) -> None:
+    def run(self, arguments: Namespace, code: str, *, named: bool = False) -> None:
         """Run ``code`` to its end; with ``--bg``, only begin it.
+
+        Parameters
+        ----------
+        named
+            Whether to tell a person in which session it runs.
 
         Raises
         ------
@@ -81,12 +86,16 @@ class Runner:
                 raise
             self._run_plainly(arguments.session, code, limit)
             return
+        where = f"in {label(session)}" if named else ""
+        person, footer = can_ask(self._shell), self._settings.footer
+        if person and where and not footer:
+            footnote(self._shell, where)
         with explained(self._connection, session):
             ending = follow(stream, self._renderer, live, limit)
         # of a cell that failed, too: it has cost as much
-        if ending.seconds and self._settings.footer and can_ask(self._shell):
-            meter = self._connection.meter(session)
-            footnote(self._shell, spent(session, meter, ending.seconds))
+        if person and footer and ending.seconds:
+            cost = spent(session, self._connection.meter(session), ending.seconds)
+            footnote(self._shell, f"{where} · {cost}" if where else cost)
         require_success(self._connection, session, ending)
         if arguments.output:
             self._bring_back(live, arguments.output)

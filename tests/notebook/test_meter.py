@@ -109,7 +109,7 @@ def test_the_footer_agrees_with_the_bill_and_asks_nobody(
     local: Local, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     shell, manager = local
-    monkeypatch.setattr("clouditia_jupyter.notebook.magics.can_ask", lambda _shell: True)
+    monkeypatch.setattr("clouditia_jupyter.notebook.runner.can_ask", lambda _shell: True)
     shell.run("%clouditia create --gpu nvidia-rtx-3060ti --name footed")
     run(shell, "1")
     (made,) = manager.list_sessions(status="running")
