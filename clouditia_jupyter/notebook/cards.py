@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _COLUMNS = {
     "GPU": "",
     "Available": "clouditia-number",
-    "EUR per hour": "clouditia-number",
+    "EUR / hour": "clouditia-number",
     "Where": "clouditia-wide",
 }
 
@@ -62,7 +62,7 @@ def offer_card(item: GPUInventory) -> str:
 
 
 def _row(item: GPUInventory) -> str:
-    where = " · ".join(part for part in (item.datacenter, item.cluster_name) if part)
+    places = dict.fromkeys(part for part in (item.datacenter, item.cluster_name) if part)
     name = f'<span class="clouditia-name">{escaped(item.gpu_name or item.gpu_type)}</span>'
     if item.gpu_name:
         name += f' <span class="clouditia-quiet">{escaped(item.gpu_type)}</span>'
@@ -70,7 +70,7 @@ def _row(item: GPUInventory) -> str:
         name,
         escaped(f"{item.available} of {item.total}" if item.total else item.available),
         escaped(f"{item.price_per_hour:.2f}"),
-        escaped(where),
+        escaped(" · ".join(places)),
     )
     return "".join(
         _cell("td", column, value) for column, value in zip(_COLUMNS, values, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from clouditia_jupyter.notebook import starter
 from tests.notebook.conftest import end_platform
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
     from tests.browser.lab import Lab
 
@@ -30,6 +30,8 @@ _FLAGS = (
     "--disable-dev-shm-usage",
 )
 _SECONDS = 30.0
+#: Pictures of what the tests have seen; CI keeps them.
+_SCREENS = Path(__file__).parents[2] / "build" / "screens"
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +63,11 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
 
 
 @pytest.fixture
-def page(chromium: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Page]:
-    """Return an empty page; where the test fails, a picture of it is kept."""
+def page(chromium: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Return an empty page; what it says to the console in red fails the test.
+
+    Where the test fails, a picture of the page is kept among the screens.
+    """
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=_SECONDS * 1000)
@@ -71,8 +76,21 @@ def page(chromium: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
         failed_before = request.session.testsfailed
         page = browser.new_page(viewport={"width": 1280, "height": 1600})
         page.set_default_timeout(_SECONDS * 1000)
+        said: list[str] = []
+        page.on("console", lambda entry: said.append(entry.text) if entry.type == "error" else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
         yield page
-        page.screenshot(path=tmp_path / "page.png")
-        if request.session.testsfailed > failed_before:
-            print(f"The page at its end: {tmp_path / 'page.png'}")  # noqa: T201
+        if said or request.session.testsfailed > failed_before:
+            page.screenshot(path=_SCREENS / f"failed-{request.node.name}.png")
         browser.close()
+    assert not said, "\n".join(said)
+
+
+@pytest.fixture
+def screen(page: Page) -> Callable[..., None]:
+    """Return what keeps a picture of the page, or of a part of it, in ``build/screens``."""
+
+    def keep(name: str, part: Locator | None = None) -> None:
+        (page if part is None else part).screenshot(path=_SCREENS / f"{name}.png")
+
+    return keep

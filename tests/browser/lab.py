@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -14,7 +10,8 @@ from typing import Any
 import nbformat
 from playwright.sync_api import Locator, Page, expect
 
-_LONGEST_WAIT = 60.0
+from tests.browser.server import Server
+
 #: Settings of Lab that would make a page change by itself.
 _SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -70,16 +67,6 @@ class Lab:
             path = self._own / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(value))
-        isolated = {
-            "JUPYTER_CONFIG_DIR": "config",
-            "JUPYTER_DATA_DIR": "data",
-            "JUPYTER_RUNTIME_DIR": "runtime",
-            "IPYTHONDIR": "ipython",
-            "JUPYTERLAB_SETTINGS_DIR": "settings",
-            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        }
-        own = {name: str(self._own / place) for name, place in isolated.items()}
-        self._log = folder / "lab.log"
         options = [
             "--no-browser",
             "--allow-root",
@@ -93,31 +80,15 @@ class Lab:
             "--LabApp.news_url=None",
             "--LabApp.expose_app_in_browser=True",
         ]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterlab", *options],
-                cwd=self._root,
-                env={**os.environ, **own, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.url = self._wait_until_up()
+        self._server = Server(self._own, self._root, "jupyterlab", *options, **environment)
+        self.url = self._server.wait(self._find)
 
-    def _wait_until_up(self) -> str:
-        until = time.monotonic() + _LONGEST_WAIT
-        while time.monotonic() < until and self._process.poll() is None:
-            for path in (self._own / "runtime").glob("jpserver-*.json"):
-                try:
-                    url = str(json.loads(path.read_text())["url"]).rstrip("/")
-                    with urllib.request.urlopen(f"{url}/api/status", timeout=1):
-                        return url
-                except (OSError, ValueError):
-                    continue
-            time.sleep(0.1)
-        self.close()
-        raise AssertionError(self._log.read_text()[-3000:])
+    def _find(self) -> str:
+        for path in (self._own / "runtime").glob("jpserver-*.json"):
+            url = str(json.loads(path.read_text())["url"]).rstrip("/")
+            with urllib.request.urlopen(f"{url}/api/status", timeout=1):
+                return url
+        raise OSError("not up yet")
 
     def write(self, name: str, cells: list[str]) -> None:
         """Put a notebook of code cells where Lab finds it."""
@@ -129,12 +100,7 @@ class Lab:
 
     def close(self) -> None:
         """End Lab and its kernels."""
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._server.close()
 
 
 class NotebookPage:
@@ -164,13 +130,30 @@ class NotebookPage:
         self.page.evaluate(_RUN, [index, False])
         return self.outputs(index)
 
-    def command(self, name: str) -> Any:
+    def command(self, name: str, **arguments: Any) -> Any:
         """Do what a menu entry does."""
-        return self.page.evaluate("name => window.jupyterapp.commands.execute(name)", name)
+        return self.page.evaluate(
+            "([name, args]) => window.jupyterapp.commands.execute(name, args)", [name, arguments]
+        )
 
     def wait_until_idle(self) -> None:
         """Return when the kernel has nothing to do."""
         self.page.evaluate(_READY)
+
+    def use_theme(self, name: str) -> None:
+        """Change the theme, ``JupyterLab Dark`` or ``JupyterLab Light``, as its menu does."""
+        self.command("apputils:change-theme", theme=name)
+        light = "false" if "Dark" in name else "true"
+        self.page.wait_for_selector(f"body[data-jp-theme-light={light}]", state="attached")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
+
+    def fill(self, width: int, height: int) -> None:
+        """Give the notebook all of a window of this size, in pixels."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.evaluate(
+            "() => { const shell = window.jupyterapp.shell;"
+            " shell.collapseLeft(); shell.collapseRight(); shell.mode = 'single-document'; }"
+        )
 
     def reload(self) -> None:
         """Save the notebook, and load the page again as the browser does."""
