@@ -29,7 +29,7 @@ class GPUManager(Account):
     Parameters
     ----------
     api_key
-        ``sk_compute_…``; by default ``CLOUDITIAAPI_KEY``.
+        ``sk_compute_…``; by default ``CLOUDITIA_API_KEY``.
     base_url
         Of the computing API; by default ``CLOUDITIA_BASE_URL``, else clouditia.com.
     timeout
@@ -235,7 +235,14 @@ class GPUManager(Account):
     def add_gpu(
         self, session_id: str | GPUSession, gpu_type: str, gpu_count: int = 1
     ) -> GPUSession:
-        """Add ``gpu_count`` GPUs of a type to a running session and return it."""
+        """Add ``gpu_count`` GPUs of a type to a running session and return it.
+
+        Raises
+        ------
+        UnsupportedError
+            If the service cannot, as a local platform with real GPUs: the session's processes see
+            those that they began with.
+        """
         sid = arguments.session_id(session_id)
         slug = arguments.non_empty("gpu_type", gpu_type)
         count = arguments.whole("gpu_count", gpu_count)

@@ -32,6 +32,10 @@ class Clock(Protocol):
         """Return once ``now() >= when``."""
         ...
 
+    def seconds_until(self, when: datetime) -> float:
+        """Return how many real seconds it is to a moment; 0 if it has passed."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
@@ -60,8 +64,12 @@ class PlatformClock:
 
     async def sleep_until(self, when: datetime) -> None:
         """Return once ``now() >= when``."""
-        while (left := (when - self.now()).total_seconds()) > 0:
-            await asyncio.sleep(min(left / self._anchor.rate, _NAP))
+        while (left := self.seconds_until(when)) > 0:
+            await asyncio.sleep(min(left, _NAP))
+
+    def seconds_until(self, when: datetime) -> float:
+        """Return how many real seconds it is to a moment; 0 if it has passed."""
+        return max(0.0, (when - self.now()).total_seconds() / self._anchor.rate)
 
 
 def _real_now() -> datetime:

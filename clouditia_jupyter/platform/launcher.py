@@ -1,8 +1,8 @@
 """Starts and ends pods on this machine, and keeps a spare one warm.
 
-A pod is started blank and then assigned its session, so a spare one only saves the wait. Pods are
-not children to be minded: each is known by a record that the store keeps, and whichever platform
-process holds the record can talk to it.
+A pod is started blank and then assigned its session, so a spare one only saves the wait. A blank
+pod ends with its platform; one with a session does not, so the store has to know it before. Pods
+are not children to be minded: whichever platform process holds the record can talk to it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -26,11 +26,14 @@ import httpx
 import psutil
 
 from clouditia_jupyter.errors import ConfigurationError, SessionLostError
-from clouditia_jupyter.platform.pod.processes import kill_tree
+from clouditia_jupyter.platform.archive import Archive
+from clouditia_jupyter.platform.pod.identity import Identity
+from clouditia_jupyter.platform.pod.processes import kill_tree, runs
 
 _log = logging.getLogger(__name__)
 _START_TIMEOUT = 90.0
 _STOP_TIMEOUT = 5.0
+_TRIM_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Launcher:
 
     Parameters
     ----------
-    folder
+    archive
         Where each pod gets a folder of its own: its workspace, and the logs of its runs.
     hidden
         Folders that no session may see; the state folder, normally.
@@ -86,8 +89,11 @@ class Launcher:
         How many blank pods to keep warm.
     """
 
-    def __init__(self, folder: Path, *, spares: int = 1, hidden: tuple[Path, ...] = ()) -> None:
-        self._folder = folder
+    def __init__(self, archive: Archive, *, spares: int = 1, hidden: tuple[Path, ...] = ()) -> None:
+        self._archive = archive
+        self._owner = ""
+        self._live: set[str] = set()
+        self._trimming: asyncio.Task[None] | None = None
         self._hidden = hidden
         self._spares_wanted = spares
         self._spares: asyncio.Queue[PodRecord] = asyncio.Queue()
@@ -97,13 +103,25 @@ class Launcher:
         self._cpus: dict[int, list[int]] = {}
         self._client = httpx.AsyncClient(timeout=_START_TIMEOUT, trust_env=False, verify=False)
 
-    async def open(self) -> None:
-        """Begin to fill the warm pool."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._refill()
+    async def open(self, owner: str, live: Collection[str]) -> None:
+        """End what an earlier platform left, and begin to fill the warm pool.
 
-    async def launch(self, spec: PodSpec) -> PodRecord:
-        """Return a pod that has become the session and answers.
+        Parameters
+        ----------
+        owner
+            The account whose pods they are.
+        live
+            Folders of the pods that sessions have.
+        """
+        self._owner = owner
+        self._live |= set(live)
+        self._archive.folder.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(self._archive.end_strays, owner, frozenset(self._live))
+        self._refill()
+        self._trimming = asyncio.create_task(self._trim())
+
+    async def take(self) -> PodRecord:
+        """Return a blank pod.
 
         Raises
         ------
@@ -112,6 +130,16 @@ class Launcher:
         """
         record = await self._take_spare() or await self._start()
         self._refill()
+        return record
+
+    async def assign(self, record: PodRecord, spec: PodSpec) -> None:
+        """Make the pod the session; from here on it does not end with this platform.
+
+        Raises
+        ------
+        SessionLostError
+            If it does not take it; then it is ended.
+        """
         cpus = self._reserve(record.pid, spec.vcpu)
         body = {
             "session_id": spec.session_id,
@@ -124,37 +152,69 @@ class Launcher:
         try:
             await self._call(record, "POST", "/pod/assign/", body)
         except (httpx.HTTPError, SessionLostError) as error:
-            await self.stop(record)
+            await self.stop(record, keep_files=False)
             raise SessionLostError(f"The session's pod did not take it: {error}") from error
-        return record
+
+    async def tell(
+        self, record: PodRecord, env: Mapping[str, str], seconds_left: float | None
+    ) -> None:
+        """Tell a session's pod what may have changed since it was assigned.
+
+        Parameters
+        ----------
+        env
+            Goes into the session's environment.
+        seconds_left
+            Real seconds to the session's own limit, at which the pod ends by itself if there is no
+            platform to end it; None for no limit.
+        """
+        body: dict[str, object] = {"env": dict(env), "seconds_left": seconds_left}
+        with contextlib.suppress(httpx.HTTPError, SessionLostError):
+            await self._call(record, "POST", "/pod/tell/", body, timeout=_STOP_TIMEOUT)
+
+    async def expired(self, record: PodRecord) -> bool:
+        """Say whether a pod that is gone ended by itself, at its session's limit."""
+        found = await asyncio.to_thread(Identity.read, Path(record.folder))
+        return found is not None and found.expired
 
     async def alive(self, record: PodRecord) -> bool:
         """Say whether the pod's process still runs, whoever started it."""
-        try:
-            process = psutil.Process(record.pid)
-            # psutil's clock may differ by a tick between two boots of the reader
-            same = abs(process.create_time() - record.created) < 1.0
-            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
-            return False
+        return runs(record.pid, record.created)
 
-    async def stop(self, record: PodRecord) -> None:
-        """End a pod and everything in it; nothing happens if it is gone already."""
+    async def stop(self, record: PodRecord, *, keep_files: bool) -> None:
+        """End a pod and everything in it, which is no error if it is gone already.
+
+        Parameters
+        ----------
+        keep_files
+            Whether the session's own files stay.
+        """
         if await self.alive(record):
             with contextlib.suppress(httpx.HTTPError, SessionLostError):
                 await self._call(record, "POST", "/pod/stop/", {}, timeout=_STOP_TIMEOUT)
             await self._wait_gone(record)
         self._release(record.pid)
+        await asyncio.to_thread(self._archive.clear, Path(record.folder), keep_files=keep_files)
+        self._live.discard(record.folder)
 
     async def close(self, *, stop_spares: bool = True) -> None:
         """Let go of all pods; those with a session run on."""
-        if self._filling is not None:
-            self._filling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._filling
+        for task in (self._filling, self._trimming):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         while stop_spares and not self._spares.empty():
-            await self.stop(self._spares.get_nowait())
+            await self.stop(self._spares.get_nowait(), keep_files=False)
         await self._client.aclose()
+
+    async def _trim(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._archive.trim, frozenset(self._live))
+            except OSError:
+                _log.exception("what ended sessions have left cannot be trimmed")
+            await asyncio.sleep(_TRIM_SECONDS)
 
     def _refill(self) -> None:
         if self._filling is None or self._filling.done():
@@ -183,11 +243,13 @@ class Launcher:
         return None
 
     async def _start(self) -> PodRecord:
-        folder = self._folder / uuid.uuid4().hex
+        folder = self._archive.folder / uuid.uuid4().hex
+        self._live.add(str(folder))
         folder.mkdir(mode=0o700)
         runtime = Path(tempfile.mkdtemp(prefix="pod-", dir=runtime_root()))
         argv = [sys.executable, "-m", "clouditia_jupyter.platform.pod"]
         argv += ["--folder", str(folder), "--runtime", str(runtime)]
+        argv += ["--parent", str(os.getpid()), "--owner", self._owner]
         for path in (*self._hidden, runtime_root()):
             argv += ["--hide", str(path)]
         with (folder / "pod.log").open("ab") as log:

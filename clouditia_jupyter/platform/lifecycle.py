@@ -36,6 +36,8 @@ _STEPS_BEFORE_LAUNCH = (
     "waiting_k8s",
 )
 _RETRY_STOP_SECONDS = 5.0
+#: Ends after which nobody looks for the session's files: their user said so, or there are none.
+_FILES_GO = ("user", "creation_failed")
 #: How long a leaving platform lets pods under construction come up.
 _PATIENCE_SECONDS = 5.0
 
@@ -95,6 +97,7 @@ class Lifecycle:
         now = self._clock.now()
         await self._store.run(admission.add_gpus, session, gpus, self._catalogue, now)
         self._changed(session.id)
+        await self._tell(session.id)
 
     async def stop(self, session_id: str, reason: str, at: datetime | None = None) -> None:
         """End the session; returns when it is ``stopping``, the pod is ended in the background.
@@ -115,6 +118,10 @@ class Lifecycle:
 
     async def lose(self, session_id: str) -> None:
         """Give up a running session whose pod is gone."""
+        session = await self._store.run(sessions.load, session_id)
+        if await self._launcher.expired(PodRecord.from_json(session.row.pod)):
+            await self.stop(session_id, "limit")  # at the moment, and for the reason, of the limit
+            return
         if await self._store.run(transitions.lose, session_id, self._clock.now()):
             logger.warning("session %s is lost: its pod is gone", session_id[:8])
             await self._stop_pod(session_id)
@@ -126,6 +133,8 @@ class Lifecycle:
             self._create(row.id)
         for row in await self._store.run(sessions.in_status, "stopping"):
             self._spawn(self._finish_stop(row.id))
+        for row in await self._store.run(sessions.in_status, "running"):
+            self._spawn(self._tell(row.id))
         await self.serve_queue()
 
     async def settle(self) -> None:
@@ -159,22 +168,31 @@ class Lifecycle:
             del self._creating[session_id]
 
     async def _try_creation(self, session_id: str) -> None:
+        # one that an earlier platform process had chosen may have begun to be the session
+        await self._stop_pod(session_id)
         for step in _STEPS_BEFORE_LAUNCH:
             await self._advance(session_id, step)
         spec = await self._store.run(_spec, session_id, self._pod_env)
         await self._advance(session_id, "deploying")
-        launch = asyncio.ensure_future(self._launcher.launch(spec))
-        await self._advance(session_id, "waiting_ready")
-        record = await launch
-        started = await self._store.run(
-            transitions.start, session_id, record.to_json(), self._clock.now()
-        )
-        if started:
+        record = await self._launcher.take()
+        placed = await self._store.run(transitions.place, session_id, record.to_json())
+        if placed:
+            self._changes.notify(session_id)
+            await self._launcher.assign(record, spec)
+        if placed and await self._store.run(transitions.start, session_id, self._clock.now()):
             logger.info("session %s runs", session_id[:8])
             self._changed(session_id)
+            await self._tell(session_id)
         else:  # stopped meanwhile
-            await self._launcher.stop(record)
+            await self._launcher.stop(record, keep_files=False)
             await self._finish_stop(session_id)
+
+    async def _tell(self, session_id: str) -> None:
+        """Tell a session's pod where the platform is, and how long its limits let it run."""
+        session = await self._store.run(sessions.load, session_id)
+        due = session.meter.due()
+        left = None if due is None else self._clock.seconds_until(due.at)
+        await self._launcher.tell(PodRecord.from_json(session.row.pod), self._pod_env, left)
 
     async def _advance(self, session_id: str, step: str) -> None:
         if await self._store.run(transitions.advance, session_id, step):
@@ -197,9 +215,10 @@ class Lifecycle:
         if session.row.pod is None:
             return
         record = PodRecord.from_json(session.row.pod)
+        keep_files = session.row.stop_reason not in _FILES_GO
         while True:
             try:
-                await self._launcher.stop(record)
+                await self._launcher.stop(record, keep_files=keep_files)
             except Exception:
                 logger.exception("the pod of session %s does not stop", session_id[:8])
                 await asyncio.sleep(_RETRY_STOP_SECONDS)

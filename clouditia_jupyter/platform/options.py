@@ -33,6 +33,8 @@ class Options:
     top_up: float | None
     idle_exit: float | None
     spares: int
+    keep_days: float
+    keep_gb: float
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -61,6 +63,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         top_up=_optional("--top-up", given.top_up, 0.01, MOST_CREDIT),
         idle_exit=_optional("--idle-exit", given.idle_exit, 0.1, math.inf),
         spares=int(_between("--spares", given.spares, 0, 16)),
+        keep_days=_between("--keep-days", given.keep_days, 0, 36_500),
+        keep_gb=_between("--keep-gb", given.keep_gb, 0, 1_000_000),
     )
 
 
@@ -123,5 +127,19 @@ def _parser() -> argparse.ArgumentParser:
         default=1,
         metavar="N",
         help="pods kept warm for the next session (default: 1)",
+    )
+    add(
+        "--keep-days",
+        type=float,
+        default=30.0,
+        metavar="N",
+        help="how long the outputs of ended sessions stay (default: 30)",
+    )
+    add(
+        "--keep-gb",
+        type=float,
+        default=10.0,
+        metavar="GB",
+        help="how much these may take before the oldest go (default: 10)",
     )
     return parser

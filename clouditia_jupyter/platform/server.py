@@ -15,6 +15,7 @@ import uvloop
 
 from clouditia_jupyter.platform import catalogue, clock
 from clouditia_jupyter.platform.app import make_app
+from clouditia_jupyter.platform.archive import Archive
 from clouditia_jupyter.platform.launcher import Launcher
 from clouditia_jupyter.platform.listener import url_of
 from clouditia_jupyter.platform.money import to_micro
@@ -25,6 +26,7 @@ from clouditia_jupyter.platform.store import Store
 
 #: How long running requests may take to end when the platform leaves; clients come back.
 _GRACE_SECONDS = 2
+_GB = 1 << 30
 
 
 class Server(uvicorn.Server):
@@ -101,5 +103,6 @@ def _make_service(options: Options, state: StateFolder, listener: socket.socket)
     offer = catalogue.detect(options.gpus)
     store = Store(options.database or state.database_url(), exclusive=True)
     anchor = store.run_now(clock.load_anchor, options.clock_rate)
-    launcher = Launcher(state.path / "pods", spares=options.spares, hidden=(state.path,))
+    archive = Archive(state.path / "pods", options.keep_days, int(options.keep_gb * _GB))
+    launcher = Launcher(archive, spares=options.spares, hidden=(state.path,))
     return Service(settings, store, clock.PlatformClock(anchor), offer, launcher)

@@ -6,15 +6,16 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from clouditia_jupyter.platform import account, allocation, keys, sessions, tickets
 from clouditia_jupyter.platform.activity import Activity
 from clouditia_jupyter.platform.catalogue import Catalogue
 from clouditia_jupyter.platform.changes import Changes
 from clouditia_jupyter.platform.clock import Clock
-from clouditia_jupyter.platform.launcher import Launcher
+from clouditia_jupyter.platform.launcher import Launcher, PodRecord
 from clouditia_jupyter.platform.lifecycle import Lifecycle
 from clouditia_jupyter.platform.proxy import Proxy
 from clouditia_jupyter.platform.store import Store
@@ -98,8 +99,8 @@ class Service:
 
     async def open(self) -> None:
         """Take up where the last platform on this state left off, and keep watch."""
-        await self.store.run(self._prepare)
-        await self._launcher.open()
+        account_id = await self.store.run(self._prepare)
+        await self._launcher.open(account_id, await self.store.run(_pod_folders))
         # first who is gone, then whose limit has passed: a dead pod is not billed to its limit
         await self.pulse.beat(misses=1)
         await self.limits.apply()
@@ -125,16 +126,25 @@ class Service:
         """Return whether a session lives, or a ticket waits for one."""
         return await self.store.run(_is_needed)
 
-    def _prepare(self, connection: Connection) -> None:
+    def _prepare(self, connection: Connection) -> str:
         now = self.clock.now()
         account_id = account.ensure(connection, self.settings.credit, now)
         keys.set_account_key(connection, account_id, self.settings.api_key, now)
         allocation.sync(connection, self.catalogue)
+        return account_id
 
 
 def _is_needed(connection: Connection) -> bool:
-    live = sessions.in_status(connection, "pending", "creating", "running", "stopping")
-    return bool(live or tickets.pending(connection))
+    return bool(_live(connection) or tickets.pending(connection))
+
+
+def _pod_folders(connection: Connection) -> set[str]:
+    records = [PodRecord.from_json(row.pod) for row in _live(connection) if row.pod]
+    return {record.folder for record in records}
+
+
+def _live(connection: Connection) -> list[Row[Any]]:
+    return sessions.in_status(connection, "pending", "creating", "running", "stopping")
 
 
 async def _keep_running(watch: Callable[[], Awaitable[None]]) -> None:

@@ -23,7 +23,22 @@ def advance(connection: Connection, session_id: str, step: str) -> bool:
     return _move(connection, session_id, _STARTING, status="creating", creation_step=step)
 
 
-def start(connection: Connection, session_id: str, pod: str, now: datetime) -> bool:
+def place(connection: Connection, session_id: str, pod: str) -> bool:
+    """Note which pod is to be the session; False if it is no longer being created.
+
+    Before the pod is told: one that is a session lives on when the platform does not.
+    """
+    return _move(
+        connection,
+        session_id,
+        _STARTING,
+        status="creating",
+        creation_step="waiting_ready",
+        pod=pod,
+    )
+
+
+def start(connection: Connection, session_id: str, now: datetime) -> bool:
     """Make the session run, and its meter with it; False if it is no longer being created."""
     started = _move(
         connection,
@@ -31,7 +46,6 @@ def start(connection: Connection, session_id: str, pod: str, now: datetime) -> b
         _STARTING,
         status="running",
         creation_step="ready",
-        pod=pod,
         started_at=now,
         rate_since=now,
         last_seen_at=now,

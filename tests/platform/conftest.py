@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,9 @@ class TurnedClock:
             self._sleepers.append((when, bell))
             await bell.wait()
 
+    def seconds_until(self, when: datetime) -> float:
+        return max(0.0, (when - self._now).total_seconds())
+
     def turn(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
         for when, bell in self._sleepers:
@@ -53,18 +56,22 @@ class SeemingLauncher:
     def __init__(self) -> None:
         self.may_start = asyncio.Event()
         self.may_start.set()
+        self.may_assign = asyncio.Event()
+        self.may_assign.set()
         self.may_stop = asyncio.Event()
         self.may_stop.set()
         self.fault: Exception | None = None
         self.specs: list[PodSpec] = []
+        self.told: list[tuple[int, float | None]] = []
+        self.cleared: dict[int, bool] = {}
+        self.ended_at_limit: set[int] = set()
         self.running: set[int] = set()
         self._pid = 0
 
-    async def open(self) -> None:
+    async def open(self, owner: str, live: Collection[str]) -> None:
         pass
 
-    async def launch(self, spec: PodSpec) -> PodRecord:
-        self.specs.append(spec)
+    async def take(self) -> PodRecord:
         await self.may_start.wait()
         if self.fault is not None:
             raise self.fault
@@ -72,12 +79,25 @@ class SeemingLauncher:
         self.running.add(self._pid)
         return PodRecord("http://127.0.0.1:9", "token", self._pid, 0.0, "/nowhere")
 
+    async def assign(self, record: PodRecord, spec: PodSpec) -> None:
+        self.specs.append(spec)
+        await self.may_assign.wait()
+
+    async def tell(
+        self, record: PodRecord, env: Mapping[str, str], seconds_left: float | None
+    ) -> None:
+        self.told.append((record.pid, seconds_left))
+
+    async def expired(self, record: PodRecord) -> bool:
+        return record.pid in self.ended_at_limit
+
     async def alive(self, record: PodRecord) -> bool:
         return record.pid in self.running
 
-    async def stop(self, record: PodRecord) -> None:
+    async def stop(self, record: PodRecord, *, keep_files: bool) -> None:
         await self.may_stop.wait()
         self.running.discard(record.pid)
+        self.cleared[record.pid] = keep_files
 
     async def close(self, *, stop_spares: bool = True) -> None:
         pass

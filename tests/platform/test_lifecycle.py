@@ -252,7 +252,7 @@ async def test_after_a_crash_creation_and_stopping_go_on(bench: Bench) -> None:
     await bench.service.lifecycle.stop(stopping, "user")
     bench.launcher.may_start.clear()
     creating = (await bench.apply({B: 1})).session_id or ""
-    while not bench.launcher.specs[1:]:
+    while (await bench.show(creating)).row.creation_step != "deploying":
         await asyncio.sleep(0.001)
     await bench.crash()
     bench.launcher.may_start.set()
@@ -280,3 +280,49 @@ def _make_real(connection: Connection, slug: str) -> None:
     connection.execute(
         slots.update().where(slots.c.slug == slug).values(device="GPU-" + slots.c.id)
     )
+
+
+async def test_a_crash_while_a_pod_becomes_the_session_leaves_no_pod_behind(bench: Bench) -> None:
+    bench.launcher.may_assign.clear()
+    session_id = (await bench.apply({A: 1})).session_id or ""
+    while not bench.launcher.specs:
+        await asyncio.sleep(0.001)
+    (first,) = bench.launcher.running
+    bench.launcher.may_assign.set()
+    await bench.crash()
+    await bench.service.lifecycle.settle()
+    assert (await bench.show(session_id)).status == "running"
+    assert len(bench.launcher.running) == 1
+    assert first not in bench.launcher.running
+
+
+async def test_a_pod_is_told_how_long_the_limits_let_it_run(bench: Bench) -> None:
+    await bench.run({A: 1})
+    limited = await bench.run({B: 1}, duration_limit=HOUR, cost_limit=to_micro(1.54 / 2))
+    assert [left for _, left in bench.launcher.told] == [None, HOUR / 2]
+    bench.clock.turn(HOUR / 4)
+    await bench.service.lifecycle.add_gpus(await bench.show(limited), {B: 1})
+    assert bench.launcher.told[-1][1] == HOUR / 8
+
+
+async def test_a_pod_that_ended_at_its_limit_by_itself_is_billed_to_the_limit(bench: Bench) -> None:
+    session_id = await bench.run(duration_limit=HOUR)
+    bench.launcher.ended_at_limit |= bench.launcher.running
+    bench.launcher.running.clear()
+    bench.clock.turn(5 * HOUR)
+    await bench.crash()
+    await bench.service.lifecycle.settle()
+    session = await bench.show(session_id)
+    assert (session.status, session.row.stop_reason) == ("stopped", "duration_limit")
+    assert session.row.accrued == to_micro(0.98)
+
+
+async def test_files_go_where_the_user_said_so_alone(bench: Bench) -> None:
+    stopped = await bench.run()
+    await bench.stop(stopped)
+    limited = await bench.run(duration_limit=60)
+    bench.clock.turn(60)
+    await bench.service.limits.apply()
+    await bench.service.lifecycle.settle()
+    assert (await bench.show(limited)).status == "stopped"
+    assert list(bench.launcher.cleared.values()) == [False, True]

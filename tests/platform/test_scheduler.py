@@ -205,7 +205,7 @@ def test_slots_are_never_shared_and_nobody_is_overtaken(store: Store, steps: lis
             elif served:
                 ended = served.pop(step % len(served))
                 gpus = sessions.load(connection, ended).gpus
-                transitions.start(connection, ended, "{}", START)
+                transitions.start(connection, ended, START)
                 transitions.begin_stop(connection, ended, "user", START)
                 transitions.finish_stop(connection, ended, START)
                 served += admission.serve_tickets(connection, catalogue, START, frozenset(gpus))

@@ -1,8 +1,9 @@
 """Starts one pod: ``python -m clouditia_jupyter.platform.pod --folder F --runtime R --hide D …``.
 
 Prints one JSON line on standard output once the kernel answers, ``{"url", "token", "pid",
-"created"}``, or ``{"error"}``; from then on it needs nobody. While it has no session it ends with
-the process that started it.
+"created"}``, or ``{"error"}``; from then on it needs nobody. It ends by itself where nobody could
+end it any more: while it has no session, with the platform that started it; with a session, at the
+session's limit if there is no platform to keep it, and when its folder has been removed.
 """
 
 from __future__ import annotations
@@ -20,16 +21,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from clouditia_jupyter.errors import SessionLostError
+from clouditia_jupyter.platform.pod.identity import Identity
 from clouditia_jupyter.platform.pod.pod import Pod
 from clouditia_jupyter.platform.pod.sandbox import Sandbox, find_bwrap
 
 if TYPE_CHECKING:
     import uvicorn
 
-_ORPHAN_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 
 
 def main() -> int:
@@ -37,6 +37,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="clouditia_jupyter.platform.pod")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--runtime", type=Path, required=True)
+    parser.add_argument("--parent", type=int, default=os.getppid())
+    parser.add_argument("--owner", default="")
     parser.add_argument("--hide", type=Path, action="append", default=[])
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -45,7 +47,7 @@ def main() -> int:
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     try:
-        asyncio.run(_serve(options.folder, options.runtime, tuple(options.hide)))
+        asyncio.run(_serve(options))
     except SessionLostError as error:
         _tell({"error": str(error)})
         return 1
@@ -54,10 +56,15 @@ def main() -> int:
     return 0
 
 
-async def _serve(folder: Path, runtime: Path, hidden: tuple[Path, ...]) -> None:
-    workspace = folder / "workspace"
-    workspace.mkdir(exist_ok=True)
-    pod = Pod(Sandbox(workspace, runtime, hidden, find_bwrap()), folder)
+async def _serve(options: argparse.Namespace) -> None:
+    folder: Path = options.folder
+    identity = Identity.own(options.runtime, options.owner)
+    identity.write(folder)
+    workspace, scratch = folder / "workspace", folder / "tmp"
+    for path in (workspace, scratch):
+        path.mkdir(exist_ok=True)
+    sandbox = Sandbox(workspace, scratch, options.runtime, tuple(options.hide), find_bwrap())
+    pod = Pod(sandbox, folder)
     token = secrets.token_urlsafe(32)
     await pod.kernel.spawn()
     # the kernel starts on another core while the web server loads here
@@ -79,13 +86,12 @@ async def _serve(folder: Path, runtime: Path, hidden: tuple[Path, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         await pod.kernel.ready()
-        created = psutil.Process().create_time()
         url = f"http://127.0.0.1:{port}"
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             await asyncio.sleep(0.002)
-        _tell({"url": url, "token": token, "pid": os.getpid(), "created": created})
-        orphan = asyncio.create_task(_end_with_parent(pod, server, os.getppid()))
+        _tell({"url": url, "token": token, "pid": identity.pid, "created": identity.created})
+        orphan = asyncio.create_task(_end_forsaken(pod, server, options.parent, identity, folder))
         try:
             await serving
         finally:
@@ -93,13 +99,18 @@ async def _serve(folder: Path, runtime: Path, hidden: tuple[Path, ...]) -> None:
             await pod.close()
 
 
-async def _end_with_parent(pod: Pod, server: uvicorn.Server, parent: int) -> None:
-    """End a blank pod whose platform is gone: nobody would ever give it a session."""
-    while pod.session_id is None:
-        await asyncio.sleep(_ORPHAN_SECONDS)
-        if pod.session_id is None and os.getppid() != parent:
+async def _end_forsaken(
+    pod: Pod, server: uvicorn.Server, parent: int, identity: Identity, folder: Path
+) -> None:
+    """End a pod that no platform can end, or make a session of, any more."""
+    while not server.should_exit:
+        await asyncio.sleep(_LOOK_SECONDS)
+        if pod.session_id is None:
+            server.should_exit = os.getppid() != parent
+        elif pod.expired:
+            identity.expire(folder)
             server.should_exit = True
-            return
+        server.should_exit = server.should_exit or not folder.exists()
 
 
 def _tell(line: dict[str, object]) -> None:

@@ -25,6 +25,11 @@ class Namespaces:
         self._sandbox, self._folder, self._log = sandbox, folder, log
         self._kernels: dict[str, Kernel] = {}
 
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The kernels that the namespaces live in."""
+        return tuple(self._kernels.values())
+
     async def start(self, limits: Limits) -> str:
         """Start a namespace and return its ``persistent_id``."""
         persistent_id = str(uuid.uuid4())

@@ -12,8 +12,10 @@ import asyncio
 import contextlib
 import logging
 import re
+import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ _RUN_ID = re.compile(r"[0-9A-Za-z_-]{8,80}")
 _WATCH_SECONDS = 2.0
 #: What a run that reached its limit has to heed the interrupt before its kernel is killed.
 _GRACE_SECONDS = 10.0
+#: How much later than its session's limit a pod ends by itself: first it is the platform's turn.
+_LATE_SECONDS = 3.0
 
 
 class Pod:
@@ -55,6 +59,7 @@ class Pod:
         self.sandbox = sandbox
         self.session_id: str | None = None
         self._limits: Limits | None = None
+        self._ends_at: float | None = None
         self._runs: dict[str, Run] = {}
         self._runs_folder = folder / "runs"
         jobs = folder / "jobs"
@@ -69,6 +74,7 @@ class Pod:
         self._replacing = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
         self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._telling: list[asyncio.Task[None]] = []
 
     @property
     def limits(self) -> Limits:
@@ -89,6 +95,23 @@ class Pod:
         await self.kernel.evaluate(limits.expression())
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch_memory(limits.memory_bytes))
+
+    @property
+    def expired(self) -> bool:
+        """Whether the session is past its limit, and no platform has ended it."""
+        return self._ends_at is not None and time.time() > self._ends_at + _LATE_SECONDS
+
+    async def tell(self, environment: Mapping[str, str], seconds_left: float | None) -> None:
+        """Note what may have changed: the environment, and when the session's limit is reached."""
+        limits = self.limits
+        self._ends_at = None if seconds_left is None else time.time() + seconds_left
+        if {**limits.extra, **environment} == limits.extra:
+            return
+        self._limits = replace(limits, extra={**limits.extra, **environment})
+        kernels = (self.kernel, *self.namespaces.kernels)
+        update = f"__import__('os').environ.update({dict(environment)!r})"
+        # behind the cells that they execute now, which may take days
+        self._telling = [asyncio.create_task(_evaluate(kernel, update)) for kernel in kernels]
 
     def run(
         self,
@@ -182,7 +205,7 @@ class Pod:
 
     async def close(self) -> None:
         """End everything that the session started."""
-        for task in (self._watcher, self._restarting, *self._keepers.values()):
+        for task in (self._watcher, self._restarting, *self._keepers.values(), *self._telling):
             if task is not None:
                 task.cancel()
         for job in self.jobs.list(None, 1 << 30):
@@ -234,6 +257,11 @@ async def _ends(run: Run, seconds: float) -> bool:
     with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
         await asyncio.wait_for(run.ended.wait(), seconds)
     return run.over
+
+
+async def _evaluate(kernel: Kernel, expression: str) -> None:
+    with contextlib.suppress(SessionLostError):  # the next kernel is set up anew
+        await kernel.evaluate(expression)
 
 
 def _identifier(name: str) -> None:

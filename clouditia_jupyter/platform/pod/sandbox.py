@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import clouditia_jupyter
+
 #: Where a session finds its folder inside the sandbox.
 WORKSPACE = Path("/home/coder/workspace")
 _HOMES = Path("/home")
+_TMP = Path("/tmp")
 
 
 @cache
@@ -43,6 +47,8 @@ class Sandbox:
     ----------
     folder
         The session's own folder, as the platform sees it.
+    scratch
+        The session's folder for temporary files; inside, it is ``/tmp``.
     runtime
         The session's folder for sockets and values in passing; same path in and outside.
     hidden
@@ -52,6 +58,7 @@ class Sandbox:
     """
 
     folder: Path
+    scratch: Path
     runtime: Path
     hidden: tuple[Path, ...]
     bwrap: tuple[str, ...] | None
@@ -66,8 +73,10 @@ class Sandbox:
         if self.bwrap is None:
             return list(argv)
         fence = ["--tmpfs", str(_HOMES), *_homes_read_only()]
+        fence += ["--bind", str(self.scratch), str(_TMP), *_python_in_tmp()]
         for path in self.hidden:
-            fence += ["--tmpfs", str(path)]
+            if not path.is_relative_to(_TMP):  # what is there is out of sight already
+                fence += ["--tmpfs", str(path)]
         fence += ["--bind", str(self.runtime), str(self.runtime)]
         fence += ["--bind", str(self.folder), str(WORKSPACE), "--chdir", str(WORKSPACE)]
         return [*self.bwrap, *fence, "--", *argv]
@@ -81,6 +90,7 @@ class Sandbox:
             **kept,
             "HOME": home,
             "PWD": home,
+            "TMPDIR": str(_TMP if self.bwrap else self.scratch),
             "IPYTHONDIR": str(self.runtime / "ipython"),
             "MPLCONFIGDIR": str(self.runtime / "matplotlib"),
         }
@@ -97,4 +107,15 @@ def _homes_read_only() -> list[str]:
         for entry in entries:
             if entry != WORKSPACE and entry.exists():
                 binds += ["--ro-bind", str(entry), str(entry)]
+    return binds
+
+
+def _python_in_tmp() -> list[str]:
+    """Bind back what of the user's Python lives in ``/tmp``, as that of a trial may."""
+    package = Path(clouditia_jupyter.__file__).parents[1]
+    needed = {Path(place) for place in (sys.prefix, sys.base_prefix, *sys.path) if place}
+    binds: list[str] = []
+    for path in sorted({*needed, package}):
+        if path.is_relative_to(_TMP) and path.exists():
+            binds += ["--ro-bind", str(path), str(path)]
     return binds

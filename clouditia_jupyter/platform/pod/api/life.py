@@ -1,4 +1,4 @@
-"""The platform's own calls: give the pod its session, look at it, end it."""
+"""The platform's own calls: give the pod its session, tell it news, look at it, end it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ class LifeCalls:
         await self._pod.assign(body["session_id"], limits)
         return ok()
 
+    async def tell(self, request: Request) -> Response:
+        body = await read_json(request)
+        await self._pod.tell(body["env"], body["seconds_left"])
+        return ok()
+
     async def state(self, request: Request) -> Response:
         return ok(session_id=self._pod.session_id, busy=self._pod.kernel.busy)
 
@@ -40,6 +45,7 @@ class LifeCalls:
         """Return the calls and their paths."""
         return [
             Route("/pod/assign/", self.assign, methods=["POST"]),
+            Route("/pod/tell/", self.tell, methods=["POST"]),
             Route("/pod/", self.state, methods=["GET"]),
             Route("/pod/stop/", self.stop, methods=["POST"]),
         ]
