@@ -250,15 +250,11 @@ class RemoteError(ClouditiaError):
         return self.remote_traceback or [f"{self.ename}: {self.evalue}"]
 
 
-#: IPython shows these in a way of its own, with the frames that raised them here.
-_SHOWN_OTHERWISE = ("SyntaxError", "IndentationError", "TabError")
-
-
 @cache
 def _remote_error_class(ename: str) -> type[RemoteError]:
-    builtin = None if ename in _SHOWN_OTHERWISE else getattr(builtins, ename, None)
+    builtin = getattr(builtins, ename, None)
     # not BaseException's other children: a remote SystemExit must not end the local kernel
-    if isinstance(builtin, type) and issubclass(builtin, Exception):
+    if isinstance(builtin, type) and issubclass(builtin, (Exception, KeyboardInterrupt)):
         try:
             cls: type[RemoteError] = type(ename, (RemoteError, builtin), {"__module__": __name__})
             cls.__new__(cls)
@@ -280,5 +276,7 @@ def remote_error(ename: str, evalue: str, traceback: Sequence[str] = ()) -> Remo
     cls = _remote_error_class(ename or "RemoteError")
     error = cls.__new__(cls)
     error.args = (evalue,)
+    if isinstance(error, SyntaxError):
+        error.msg = evalue
     error.ename, error.evalue, error.remote_traceback = ename, evalue, list(traceback)
     return error

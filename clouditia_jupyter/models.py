@@ -297,10 +297,12 @@ class Event:
     type
         A Jupyter output type (``stream``, ``display_data``, ``execute_result``, ``error``,
         ``update_display_data``, ``clear_output``), ``input_request``, a widget's ``comm_open``,
-        ``comm_msg`` or ``comm_close``, or ``done``, the last one.
+        ``comm_msg`` or ``comm_close``, ``payload`` (what the code asks of the front end), or
+        ``done``, the last one.
     content
-        The Jupyter message content; for ``done``: ``status`` (``ok``, ``error``, ``lost``),
-        ``execution_count``, ``seconds``.
+        The Jupyter message content. An ``error`` with which the run ended has ``final``; after
+        others it went on. For ``done``: ``status`` (``ok``, ``error``, ``lost``),
+        ``execution_count``, ``seconds``, and for ``error`` its ``ename`` and ``evalue``.
     metadata, buffers
         Of a widget's message; nothing otherwise.
     parent

@@ -135,6 +135,8 @@ def fold(events: Iterable[Event], run_id: str | None = None) -> RunResult:
             place = by_id.get((content.get("transient") or {}).get("display_id", ""))
             if place is not None:
                 displays[place] = content.get("data") or {}
+        elif event.type == "payload" and content.get("source") == "page":
+            displays.append(content["data"])
         elif event.type == "clear_output":
             stdout, stderr, displays, by_id = [], [], [], {}
         elif event.type == "error":
@@ -142,6 +144,10 @@ def fold(events: Iterable[Event], run_id: str | None = None) -> RunResult:
         elif event.type == "done":
             done = content
     status = str(done.get("status", "ok"))
+    if status == "ok":
+        error = {}  # after what it showed, it went on
+    elif "ename" in done and not error.get("final"):
+        error = done
     return RunResult(
         output="".join(stdout) + (result or ""),
         result=result,

@@ -14,8 +14,9 @@ from IPython.core.error import UsageError
 
 from clouditia_jupyter.errors import AuthenticationError, JobNotFoundError
 from clouditia_jupyter.notebook import resolve
+from clouditia_jupyter.notebook.failure import Interrupted
 from clouditia_jupyter.notebook.follow import Ending, show_all
-from clouditia_jupyter.notebook.outcome import Interrupted, explained, require_success
+from clouditia_jupyter.notebook.outcome import explained, require_success
 from clouditia_jupyter.notebook.output import say
 from clouditia_jupyter.notebook.render import Renderer
 
@@ -77,11 +78,11 @@ def attach(context: Context, arguments: Namespace) -> None:
         If the user interrupts: that only detaches, and says so.
     """
     found = _find(context.connection, arguments)
-    ending = Ending()
+    ending, renderer = Ending(), Renderer(context.shell)
     stream = found.live.attach(found.run_id)
     with stream, explained(context.connection, found.session):
         try:
-            show_all(stream, Renderer(context.shell), ending)
+            show_all(stream, renderer, ending)
         except KeyboardInterrupt:
             short = found.short
             say(
@@ -89,7 +90,7 @@ def attach(context: Context, arguments: Namespace) -> None:
                 f"%clouditia cancel {short} interrupts it."
             )
             raise Interrupted from None
-    require_success(context.connection, found.session, ending)
+    require_success(context.connection, found.session, ending, renderer)
 
 
 def cancel(context: Context, arguments: Namespace) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from clouditia_jupyter.client.events import EventStream
     from clouditia_jupyter.client.live import LiveSession
+    from clouditia_jupyter.models import Event
     from clouditia_jupyter.notebook.render import Renderer
 
 #: Seconds that a run which went past its limit has to heed the interrupt before it is killed.
@@ -39,6 +40,10 @@ class Ending:
         How long it ran.
     error
         ``ename``, ``evalue`` and ``traceback`` where it raised.
+    shown
+        Whether all that a local cell would show of that has been shown as it came.
+    behind
+        What came behind the error with which it ended, and is still to be shown.
     past
         The limit that it went past, in words; empty where it kept them all.
     interrupted, killed
@@ -48,9 +53,22 @@ class Ending:
     status: str = "lost"
     seconds: float = 0.0
     error: dict[str, Any] = field(default_factory=dict)
+    shown: bool = True
+    behind: list[Event] = field(default_factory=list)
     past: str = ""
     interrupted: bool = False
     killed: bool = False
+
+    def note_error(self, content: dict[str, Any]) -> None:
+        """Note a traceback, be it one after which the run goes on."""
+        self.error, self.shown = content, not content.get("final")
+
+    def note_done(self, content: dict[str, Any]) -> None:
+        """Note what the last event says."""
+        self.status = content.get("status", "lost")
+        self.seconds = float(content.get("seconds") or 0.0)
+        if self.shown and "ename" in content:
+            self.error = {"ename": content["ename"], "evalue": content["evalue"]}
 
 
 class Limit(NamedTuple):
@@ -91,16 +109,18 @@ def show_all(stream: EventStream, renderer: Renderer, ending: Ending) -> None:
     """Show a run's events from where the stream is until it is done; note the end in ``ending``."""
     for event in stream:
         if event.type == "error":
-            ending.error = event.content
-        elif event.type == "done":
-            ending.status = event.content.get("status", "lost")
-            ending.seconds = float(event.content.get("seconds") or 0.0)
+            ending.note_error(event.content)
+        if event.type == "done":
+            ending.note_done(event.content)
         elif event.type == "input_request":
             ask(stream, event)
         elif event.type in COMMS:
             renderer.relay(event, stream)
-        else:
+        elif ending.shown:
             renderer.show(event)
+        elif not event.content.get("final"):
+            # a figure, most often: below the traceback, which IPython shows when this cell fails
+            ending.behind.append(event)
 
 
 def _show_and_interrupt(

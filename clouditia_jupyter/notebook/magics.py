@@ -66,8 +66,10 @@ class ClouditiaMagics(Magics, Settings):
             say(str(asked))
             return
         _, runner = self._made or self._parts()
+        # IPython ends the last line, which may have been typed without an end
+        code = cell.removesuffix("\n")
         try:
-            runner.run(arguments, cell, named=self.whole.on)
+            runner.run(arguments, code, named=self.whole.on)
         except (SessionNotFoundError, SessionStateError) as error:
             if self.whole.on:
                 error.args = (f"{error} %clouditia auto off runs cells here again.",)

@@ -16,6 +16,7 @@ from clouditia_jupyter.errors import (
     WaitTimeoutError,
     remote_error,
 )
+from clouditia_jupyter.notebook.failure import Failure, Interrupted
 from clouditia_jupyter.notebook.output import say
 from clouditia_jupyter.notebook.resolve import label
 from clouditia_jupyter.notebook.wording import money
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from clouditia_jupyter.models import GPUSession
     from clouditia_jupyter.notebook.connection import Connection
     from clouditia_jupyter.notebook.follow import Ending
+    from clouditia_jupyter.notebook.render import Renderer
 
 #: What comes of a session that was stopped elsewhere, whose key was revoked, or whose platform
 #: came back at another port.
@@ -36,21 +38,6 @@ GONE = (
     PermissionDeniedError,
     SessionStateError,
 )
-
-
-class Interrupted(KeyboardInterrupt):
-    """The local interrupt, shown with the place where the remote code was."""
-
-    def __init__(self, traceback: list[str] | None = None) -> None:
-        super().__init__()
-        self._traceback = traceback
-
-    def _render_traceback_(self) -> list[str]:
-        return self._traceback or ["KeyboardInterrupt"]
-
-
-# what a saved notebook calls it is the class's name
-Interrupted.__name__ = Interrupted.__qualname__ = "KeyboardInterrupt"
 
 
 @contextmanager
@@ -64,7 +51,9 @@ def explained(connection: Connection, session: GPUSession) -> Iterator[None]:
         raise
 
 
-def require_success(connection: Connection, session: GPUSession, ending: Ending) -> None:
+def require_success(
+    connection: Connection, session: GPUSession, ending: Ending, renderer: Renderer
+) -> None:
     """Fail the local cell as the run did; do nothing where it ended well.
 
     Raises
@@ -79,14 +68,19 @@ def require_success(connection: Connection, session: GPUSession, ending: Ending)
         If the kernel in the session went away.
     """
     if ending.status != "ok" or ending.interrupted or ending.past:
-        _fail(connection, session, ending)
+        _fail(connection, session, ending, renderer)
 
 
-def _fail(connection: Connection, session: GPUSession, ending: Ending) -> NoReturn:
+def _fail(
+    connection: Connection, session: GPUSession, ending: Ending, renderer: Renderer
+) -> NoReturn:
     error = ending.error
+    trace = list(error.get("traceback") or ())
     if ending.past:
         if error:
-            say("\n".join(error.get("traceback") or ()))
+            say("\n".join(trace))
+        for event in ending.behind:
+            renderer.show(event)
         did = "it was interrupted"
         if ending.killed:
             did = "its kernel was killed, and its variables are gone"
@@ -94,11 +88,10 @@ def _fail(connection: Connection, session: GPUSession, ending: Ending) -> NoRetu
     if ending.interrupted:
         if ending.killed:
             say(f"The kernel of session {label(session)} was killed: its variables are gone.")
-        raise Interrupted(list(error.get("traceback") or ()))
+        raise Failure(Interrupted(trace), ending, renderer).error
     if ending.status == "error":
-        raise remote_error(
-            error.get("ename", ""), error.get("evalue", ""), error.get("traceback") or ()
-        )
+        raised = remote_error(error.get("ename", ""), error.get("evalue", ""), trace)
+        raise Failure(raised, ending, renderer).error
     connection.forget(session.id)
     reason = error.get("evalue") or "The kernel died; its variables are gone."
     raise SessionLostError(

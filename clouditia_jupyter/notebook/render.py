@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from clouditia_jupyter.notebook.output import has_front_end
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,6 +22,8 @@ Content = dict[str, Any]
 
 #: Events by which widgets come to be, change and go.
 COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
+#: What a cell begins with that a remote cell writes.
+_FIRST_LINE = "%%clouditia_run\n"
 
 
 class Renderer:
@@ -39,10 +43,17 @@ class Renderer:
             "update_display_data": self._update,
             "execute_result": self._result,
             "clear_output": self._clear,
+            "error": self._error,
+            "payload": self._payload,
         }
 
+    @property
+    def shell(self) -> InteractiveShell:
+        """The local IPython."""
+        return self._shell
+
     def show(self, event: Event) -> None:
-        """Show one event; types that have no output of their own (``error``, ``done``) pass."""
+        """Show one event; types that have no output of their own (``done``) pass."""
         shown = self._show.get(event.type)
         if shown is not None:
             shown(event.content)
@@ -76,6 +87,29 @@ class Renderer:
     def _clear(self, content: Content) -> None:
         publisher: Any = self._shell.display_pub
         publisher.clear_output(wait=bool(content.get("wait")))
+
+    def _error(self, content: Content) -> None:
+        """Show a traceback after which the cell goes on."""
+        hook: Any = self._shell.displayhook
+        if not hasattr(hook, "pub_socket"):
+            sys.stdout.write("\n".join([*content["traceback"], ""]))
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        told = {name: content[name] for name in ("ename", "evalue", "traceback")}
+        hook.session.send(hook.pub_socket, "error", told, hook.parent_header)
+
+    def _payload(self, content: Content) -> None:
+        """Do what the code asks of the front end: open a pager, put a cell below."""
+        if content["source"] == "set_next_input":
+            self._shell.set_next_input(f"{_FIRST_LINE}{content['text']}", content["replace"])
+        elif has_front_end(self._shell):
+            front_end: Any = self._shell.payload_manager
+            front_end.write_payload(content)
+        else:
+            from IPython.core.page import page
+
+            page(content["data"], content["start"])
 
     def _result(self, content: Content) -> None:
         data, metadata = content.get("data") or {}, content.get("metadata") or {}

@@ -96,7 +96,7 @@ class Runner:
         if person and footer and ending.seconds:
             cost = spent(session, self._connection.meter(session), ending.seconds)
             footnote(self._shell, f"{where} · {cost}" if where else cost)
-        require_success(self._connection, session, ending)
+        require_success(self._connection, session, ending, self._renderer)
         if arguments.output:
             self._bring_back(live, arguments.output)
 

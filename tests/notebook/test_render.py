@@ -99,7 +99,7 @@ def test_a_result_inside_capture_is_captured_rich(bare_shell: Shell) -> None:
 def test_unknown_types_and_the_end_show_nothing(
     bare_shell: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown(Renderer(bare_shell.ip), ("done", {"status": "ok"}), ("novel", {}), ("error", {}))
+    shown(Renderer(bare_shell.ip), ("done", {"status": "ok"}), ("novel", {}))
     assert capsys.readouterr() == ("", "")
 
 

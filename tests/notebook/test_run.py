@@ -106,7 +106,10 @@ def test_an_error_fails_the_cell_as_a_local_one_would(local: Local) -> None:
     (syntax,) = cells[1].outputs
     assert syntax.ename == "SyntaxError"
     assert "clouditia_jupyter" not in "\n".join(syntax.traceback)
-    assert cells[2].outputs[-1].ename == "SystemExit"
+    # as locally: behind the error, IPython says how to exit
+    exited, advice = cells[2].outputs
+    assert (exited.ename, exited.evalue) == ("SystemExit", "3")
+    assert advice.name == "stderr"
     assert text_of(cells[3]).startswith("RemoteError invalid literal for int()")
 
 

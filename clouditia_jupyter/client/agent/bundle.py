@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 _PACKAGE = "clouditia_agent"
 _OURS = "clouditia_jupyter.client.agent.remote"
-#: Of the rest of the package, the agent needs the formats of values, and the error they raise, and
-#: how names are looked up.
-_SHARED = ("values", "namespace")
+#: Of the rest of the package, the agent needs the formats of values, and the error they raise, how
+#: names are looked up, and which errors are failures.
+_SHARED = ("values", "namespace", "failures")
 _ERRORS = '''"""The error of values."""
 
 
@@ -56,4 +56,5 @@ def _renamed(source: str) -> str:
         source.replace(f"from {_OURS}", f"from {_PACKAGE}")
         .replace("from clouditia_jupyter.errors import", f"from {_PACKAGE}.errors import")
         .replace("from clouditia_jupyter import", f"from {_PACKAGE} import")
+        .replace("from clouditia_jupyter.failures import", f"from {_PACKAGE}.failures import")
     )

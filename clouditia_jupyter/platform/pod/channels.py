@@ -17,6 +17,8 @@ from jupyter_client.session import Session
 
 _DELIMITER = b"<IDS|MSG>"
 _RECONNECT_MS = 5
+#: The message by which a kernel says that the next ``error`` is what its cell fails with.
+FAILURE = "clouditia_failure"
 #: The kernel's channels and the ports (for ipc: file suffixes) they listen on.
 PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
 

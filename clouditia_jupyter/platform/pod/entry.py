@@ -10,20 +10,27 @@ The pod calls the functions below by name, as silent expressions between two cel
 from __future__ import annotations
 
 import asyncio
+import codecs
 import ctypes
+import fcntl
 import os
 import resource
+import select
 import signal
 import sys
+import termios
 import threading
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from ipykernel import zmqshell
 from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
-from ipykernel.zmqshell import ZMQInteractiveShell
 
+from clouditia_jupyter.failures import TellsFailures
+from clouditia_jupyter.platform.pod.channels import FAILURE
 from clouditia_jupyter.platform.pod.interrupts import Interrupts
 
 _PR_SET_PDEATHSIG = 1
@@ -31,10 +38,38 @@ _NUDGE_SECONDS = 0.02
 
 
 class PromptOutStream(OutStream):
-    """An output stream whose flush costs nothing when there is nothing to flush."""
+    """An output stream whose flush costs nothing when there is nothing to flush.
+
+    What programs and libraries write to the process's own stream comes along: a flush takes that
+    up first, so that it belongs to the cell that had it written.
+    """
+
+    _fid: int
+
+    def _setup_stream_redirects(self, name: str) -> None:
+        self._taking = threading.RLock()  # a signal may flush in the midst of a flush
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        super()._setup_stream_redirects(name)  # type: ignore[no-untyped-call]
+
+    def _watch_pipe_fd(self) -> None:
+        while self._should_watch:
+            select.select([self._fid], [], [])
+            self._take_written()
+
+    def _take_written(self) -> None:
+        with self._taking:
+            waiting = bytearray(4)
+            fcntl.ioctl(self._fid, termios.FIONREAD, waiting)
+            size = int.from_bytes(waiting, sys.byteorder)
+            if size and self._should_watch:
+                data = os.read(self._fid, size)
+                self.write(self._decoder.decode(data))
+                os.write(self._original_stdstream_copy, data)
 
     def flush(self) -> None:
         """Hand what is buffered to the output thread, and wait until it is sent."""
+        if self._should_watch and os.getpid() == self._master_pid:
+            self._take_written()
         with self._buffer_lock:
             if not self._buffers:
                 return
@@ -56,17 +91,25 @@ class PromptOutStream(OutStream):
         sent.wait(self.flush_timeout)
 
 
-class PodShell(ZMQInteractiveShell):
-    """The stock shell, which says when a cell's own code begins."""
+# libraries know a notebook by this name
+class ZMQInteractiveShell(TellsFailures, zmqshell.ZMQInteractiveShell):
+    """The stock shell, which says when a cell's own code begins and what it fails with."""
 
+    __module__ = zmqshell.__name__
     interrupts = Interrupts()
 
-    async def run_code(self, *args: Any, **kwargs: Any) -> bool:
+    def run_code(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, bool]:
         """Execute a piece of the cell's code; see the base class."""
-        __tracebackhide__ = "__ipython_bottom__"
         self.interrupts.enter_code()
-        failed: bool = await super().run_code(*args, **kwargs)  # type: ignore[no-untyped-call]
-        return failed
+        # no frame of ours between IPython's and the cell's: they count towards its recursion
+        piece: Coroutine[Any, Any, bool] = super().run_code(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return piece
+
+    def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
+        if self.failing:
+            hook: Any = self.displayhook
+            hook.session.send(hook.pub_socket, FAILURE, {}, hook.parent_header)
+        super()._showtraceback(etype, evalue, stb)  # type: ignore[no-untyped-call]
 
     def _get_exc_info(self, exc_tuple: Any = None) -> Any:
         """Return what a traceback shows: all but our own frame at an interrupt's end."""
@@ -83,8 +126,8 @@ class PodKernel(IPythonKernel):
     """The stock IPython kernel, answering at once and interrupted for sure."""
 
     _execute_sleep = 0.0
-    shell_class = PodShell
-    _interrupts = PodShell.interrupts
+    shell_class = ZMQInteractiveShell
+    _interrupts = ZMQInteractiveShell.interrupts
 
     def pre_handler_hook(self) -> None:
         """Begin a request: from here to ``post_handler_hook`` SIGINT means its cell.
@@ -197,20 +240,21 @@ def _namespace() -> dict[str, Any]:
     return namespace
 
 
-def main() -> None:
-    """Run the kernel that the connection file on the command line describes."""
+def prepare() -> None:
+    """Make the process fit to be a session's kernel."""
     # a group of its own, so that an interrupt reaches what the cell started and nobody else
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
     # a kernel whose pod is gone can reach nobody, but would hold its GPU
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    # the working folder, as in a local notebook, and not the folder of this file
-    sys.path[:1] = [""]
-    PodKernelApp.launch_instance()
+    # IPython puts the working folder where it has it in a local notebook
+    del sys.path[0]
+    # an import by the pod's expressions must find this very module
+    sys.modules["clouditia_jupyter.platform.pod.entry"] = sys.modules["__main__"]
 
 
 if __name__ == "__main__":
-    # an import by the pod's expressions must find this very module
-    sys.modules["clouditia_jupyter.platform.pod.entry"] = sys.modules["__main__"]
-    main()
+    prepare()
+    # in no function of ours: its frame would count towards the recursion of cells
+    PodKernelApp.launch_instance()

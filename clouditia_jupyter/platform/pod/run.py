@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clouditia_jupyter.platform.pod.channels import Message
+from clouditia_jupyter.platform.pod.channels import FAILURE, Message
 from clouditia_jupyter.platform.pod.comms import COMMS, with_extras
 from clouditia_jupyter.platform.pod.log import EventLog
 from clouditia_jupyter.platform.pod.question import Question
@@ -32,6 +33,9 @@ _STREAM_HEADS = tuple(
     for template in (b'{"name":"?","text":"', b'{"name": "?", "text": "')
 )
 _STREAM_TAIL = b'"}'
+#: What front ends do with these, they can do with a remote cell's too.
+_PAYLOADS = ("page", "set_next_input")
+_NO_REPLY: Mapping[str, Any] = {}
 
 
 class Run:
@@ -72,7 +76,7 @@ class Run:
         self.begun = asyncio.Event()
         self.ended = asyncio.Event()
         self._reply: dict[str, Any] | None = None
-        self._idle = False
+        self._idle = self._failing = False
 
     @property
     def over(self) -> bool:
@@ -83,15 +87,19 @@ class Run:
         """Return the outputs among the kernel's messages, and note what else they say."""
         outputs: list[tuple[str, bytes]] = []
         for message in messages:
-            if message.type in OUTPUTS:
+            if message.type == "error" and self._failing:
+                outputs.append(("error", message.content[:-1] + b',"final":true}'))
+            elif message.type in OUTPUTS:
                 outputs.append((message.type, message.content))
+            elif message.type == FAILURE:
+                self._failing = True
             elif message.type in COMMS:
                 outputs.append((message.type, with_extras(message)))
             elif message.type == "execute_input":
                 self.begun.set()
             elif message.type == "execute_reply":
                 self._reply = json.loads(message.content)
-                outputs += _pages(self._reply)
+                outputs += _payloads(self._reply)
             elif message.type == "status" and b'"idle"' in message.content:
                 self._idle = True
         return outputs
@@ -101,7 +109,7 @@ class Run:
         outputs = self.outputs(messages)
         if self._reply is not None and self._idle:
             status = "ok" if self._reply.get("status") == "ok" else "error"
-            self._finish(outputs, status, self._reply.get("execution_count"))
+            self._finish(outputs, status, self._reply)
         elif outputs:
             self.log.append(coalesce(outputs))
             if outputs[-1][0] == "input_request":  # nothing comes behind it but its answer
@@ -115,12 +123,8 @@ class Run:
     def give_up(self) -> None:
         """Finish a run that an interrupt hit before the kernel could say so itself."""
         if self.unanswered:
-            content = {
-                "ename": "KeyboardInterrupt",
-                "evalue": "",
-                "traceback": ["KeyboardInterrupt: the cell was interrupted as it began"],
-            }
-            self._finish([("error", json.dumps(content).encode())], "error", None)
+            trace = "KeyboardInterrupt: the cell was interrupted as it began"
+            self._finish([_failure("KeyboardInterrupt", "", trace)], "error")
 
     def begin(self, earlier: list[tuple[str, bytes]]) -> None:
         """Note that the code goes to the kernel now; ``earlier`` outputs are shown first."""
@@ -137,13 +141,18 @@ class Run:
     def lose(self, reason: str) -> None:
         """Finish a run whose kernel is gone, or that was cancelled before it began."""
         if not self.over:
-            content = {"ename": "SessionLostError", "evalue": reason, "traceback": [reason]}
-            self._finish([("error", json.dumps(content).encode())], "lost", None)
+            self._finish([_failure("SessionLostError", reason, reason)], "lost")
 
-    def _finish(self, outputs: list[tuple[str, bytes]], status: str, count: int | None) -> None:
+    def _finish(
+        self, outputs: list[tuple[str, bytes]], status: str, reply: Mapping[str, Any] = _NO_REPLY
+    ) -> None:
         self.status, self.finished = status, time.time()
         seconds = round(self.finished - (self.started or self.finished), 6)
+        count = reply.get("execution_count")
         done = {"status": status, "execution_count": count, "seconds": seconds}
+        # where a display failed, the reply names nothing
+        if status == "error" and reply.get("ename", "NoneType") != "NoneType":
+            done |= {"ename": reply["ename"], "evalue": reply.get("evalue", "")}
         self.log.append([*coalesce(outputs), ("done", json.dumps(done).encode())])
         self.log.close()
         self.begun.set()
@@ -190,10 +199,12 @@ def coalesce(events: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     return joined
 
 
-def _pages(reply: dict[str, Any]) -> list[tuple[str, bytes]]:
-    """Return what the reply wants shown in a pager (``obj?``) as displays."""
-    return [
-        ("display_data", json.dumps({"data": page["data"], "metadata": {}}).encode())
-        for page in reply.get("payload") or []
-        if page.get("source") == "page" and page.get("data")
-    ]
+def _failure(ename: str, evalue: str, trace: str) -> tuple[str, bytes]:
+    content = {"ename": ename, "evalue": evalue, "traceback": [trace], "final": True}
+    return "error", json.dumps(content).encode()
+
+
+def _payloads(reply: Mapping[str, Any]) -> list[tuple[str, bytes]]:
+    """Return what the reply asks of the front end: ``obj?`` a pager, ``%load`` another cell."""
+    wanted = [p for p in reply.get("payload") or () if p.get("source") in _PAYLOADS]
+    return [("payload", json.dumps(payload).encode()) for payload in wanted]

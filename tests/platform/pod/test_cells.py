@@ -146,7 +146,9 @@ def test_an_interrupt_at_once_ends_the_cell_too(pod: RunningPod) -> None:
         with pod.client.stream("POST", "/api/runs/", json=body) as answer:
             pod.client.post(f"/api/runs/{run_id}/interrupt/")
             events = [json.loads(line) for line in answer.iter_lines() if line]
-        assert [e["content"].get("ename") for e in events] == ["KeyboardInterrupt", None]
+        assert [e["type"] for e in events] == ["error", "done"]
+        assert events[0]["content"]["ename"] == "KeyboardInterrupt"
+        assert events[0]["content"]["final"]
 
 
 def test_an_interrupted_queued_run_never_begins(pod: RunningPod) -> None:

@@ -10,6 +10,6 @@ used where it is there:
   notebook; when it dies or is killed, the broker says so and starts another (``kernel`` is the
   broker's end, ``cells`` the process itself).
 
-Modules here import each other, ``values`` and the standard library only, and stay within Python
-3.9; ``bundle`` packs them under the name ``clouditia_agent``.
+Modules here import each other, ``failures``, ``values`` and the standard library only, and stay
+within Python 3.9; ``bundle`` packs them under the name ``clouditia_agent``.
 """

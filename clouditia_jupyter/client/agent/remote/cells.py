@@ -88,15 +88,14 @@ class Cells:
             # it came while no code of the cell's own ran, and nothing has told of it
             except (KeyboardInterrupt, asyncio.CancelledError):
                 self._interrupts.begin(None)
-                trace = ["KeyboardInterrupt"]
-                self._outbox.event(
-                    "error", {"ename": "KeyboardInterrupt", "evalue": "", "traceback": trace}
-                )
+                error = {"ename": "KeyboardInterrupt", "evalue": "", "final": True}
+                self._outbox.event("error", {**error, "traceback": ["KeyboardInterrupt"]})
                 return False, None
             finally:
                 self._interrupts.begin(None)
 
-        task = asyncio.get_running_loop().create_task(cell())
+        # what a cell sets in it, the later ones find: decimal's precision, NumPy's print options
+        task = shell.context.run(asyncio.get_running_loop().create_task, cell())
         self._interrupts.begin(task)
         try:
             ok, count = await task
@@ -105,7 +104,8 @@ class Cells:
         finally:
             self._interrupts.begin(None)
         status = "ok" if ok else "error"
-        self._outbox.event("done", {"status": status, "execution_count": count})
+        done = {"status": status, "execution_count": count, **shell.failure(), "ended": shell.ended}
+        self._outbox.event("done", done)
 
     def _receive(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
@@ -144,13 +144,18 @@ def make_shell(outbox: Outbox, interrupts: Interrupts) -> Any:
     return Shell.make(outbox, interrupts)
 
 
-def _refuse_input(*args: Any, **kwargs: Any) -> str:
-    message = "raw_input was called, but this frontend does not support input requests."
-    try:
-        from IPython.core.error import StdinNotImplementedError
-    except ImportError:
-        raise NotImplementedError(message) from None
-    raise StdinNotImplementedError(message)
+def _refuse(function: str) -> Callable[..., str]:
+    """Return what stands for a function that would ask somebody."""
+
+    def refuse(*args: Any, **kwargs: Any) -> str:
+        message = f"{function} was called, but this frontend does not support input requests."
+        try:
+            from IPython.core.error import StdinNotImplementedError
+        except ImportError:
+            raise NotImplementedError(message) from None
+        raise StdinNotImplementedError(message)
+
+    return refuse
 
 
 def main(fd: int) -> None:
@@ -158,7 +163,7 @@ def main(fd: int) -> None:
     os.set_inheritable(fd, False)
     sys.argv = [""]
     # what a notebook's kernel tells the programs that cells start
-    os.environ.update(TERM="xterm-color", CLICOLOR="1", PAGER="cat", GIT_PAGER="cat")
-    builtins.input = _refuse_input
-    getpass.getpass = _refuse_input
+    os.environ.update(TERM="xterm-color", PAGER="cat", GIT_PAGER="cat")
+    os.environ.update(CLICOLOR="1", CLICOLOR_FORCE="1", FORCE_COLOR="1")
+    builtins.input, getpass.getpass = _refuse("raw_input"), _refuse("getpass")
     asyncio.run(Cells(Connection(fd)).serve())

@@ -18,5 +18,14 @@ def main() -> None:
         from clouditia_jupyter.client.agent.remote.cells import main as execute
 
         # what cells import comes from where a notebook's would
-        sys.path[0] = ""
+        del sys.path[0]
+        sys.path.insert(_first_of_sites(), "")
         execute(int(argument))
+
+
+def _first_of_sites() -> int:
+    """Return where a notebook has its working folder: behind the standard library."""
+    sites = (
+        i for i, path in enumerate(sys.path) if path.endswith(("/site-packages", "/dist-packages"))
+    )
+    return next(sites, 0)

@@ -77,8 +77,7 @@ class Outbox:
 class Stream(io.TextIOBase):
     """``sys.stdout`` or ``sys.stderr`` of the cells."""
 
-    encoding = "utf-8"
-    errors = "strict"
+    encoding = "UTF-8"
 
     def __init__(self, outbox: Outbox, name: str, fd: int) -> None:
         super().__init__()

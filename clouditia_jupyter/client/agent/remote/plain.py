@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 import builtins
+import contextvars
 import inspect
 import io
 import linecache
@@ -32,7 +33,9 @@ class PlainShell:
     ended = False
 
     def __init__(self, outbox: Any) -> None:
+        self.context = contextvars.copy_context()
         self._outbox = outbox
+        self._error: BaseException | None = None
         self._count = 0
         module = types.ModuleType("__main__")
         module.__dict__.update(__builtins__=builtins)
@@ -42,6 +45,7 @@ class PlainShell:
     async def run(self, command: dict[str, Any]) -> tuple[bool, int | None]:
         """Run a cell; return whether it succeeded, and its number."""
         self._count += 1
+        self._error = None
         name = f"<cell {self._count}>"
         code = command["code"]
         linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
@@ -57,19 +61,20 @@ class PlainShell:
             self._figures()
         except BaseException as error:
             self._figures()
-            self._outbox.event(
-                "error",
-                {
-                    "ename": type(error).__name__,
-                    "evalue": str(error),
-                    "traceback": _frames(error, name),
-                },
-            )
+            self._error = error
+            trace = _frames(error, name)
+            self._outbox.event("error", {**self.failure(), "traceback": trace, "final": True})
             return False, self._count
         return True, self._count
 
+    def failure(self) -> dict[str, str]:
+        """Return the name and the message of what the last cell failed with, if it did."""
+        if self._error is None:
+            return {}
+        return {"ename": type(self._error).__name__, "evalue": str(self._error)}
+
     async def _do(self, code: types.CodeType) -> Any:
-        value = eval(code, self.namespace)
+        value = self.context.run(eval, code, self.namespace)
         return await value if code.co_flags & inspect.CO_COROUTINE else value
 
     def _show(self, value: Any) -> None:

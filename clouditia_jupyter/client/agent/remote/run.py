@@ -39,17 +39,18 @@ class Run:
         """Note that the kernel has it now."""
         self.status, self._started = "running", time.time()
 
-    def finish(self, status: str, count: int | None = None) -> None:
+    def finish(self, status: str, **facts: Any) -> None:
         """Write the last event."""
         self.status, self._finished = status, time.time()
         seconds = round(self._finished - (self._started or self._finished), 6)
-        self.log.add("done", status=status, execution_count=count, seconds=seconds)
+        self.log.add("done", status=status, seconds=seconds, **facts)
 
     def lose(self, reason: str) -> None:
         """Finish a run whose kernel is gone, or that was cancelled before it began."""
         if not self.over:
-            self.log.add("error", ename="SessionLostError", evalue=reason, traceback=[reason])
-            self.finish("lost")
+            error = {"ename": "SessionLostError", "evalue": reason, "traceback": [reason]}
+            self.log.add("error", **error, final=True)
+            self.finish("lost", execution_count=None)
 
     def summary(self) -> dict[str, Any]:
         """Return what the list of runs says of this one."""

@@ -190,8 +190,11 @@ class Queue:
             elif kind == "done" and isinstance(current, Run):
                 kernel.drain()  # what its own streams got came before
                 facts = json.loads(content)
-                current.finish(facts["status"], facts["execution_count"])
+                ended = facts.pop("ended")
+                current.finish(**facts)
                 self._current = None
+                if ended:  # the cell said exit
+                    self._start()
                 self._next()
             elif kind == "task" and isinstance(current, Task):
                 current.result = json.loads(content)

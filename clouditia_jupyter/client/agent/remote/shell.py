@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import importlib.util
 import os
+import pdb
 import sys
 import tempfile
-import zlib
 from pathlib import Path
 from typing import Any
 
+from IPython.core import debugger
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.completer import provisionalcompleter, rectify_completions
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.tokenutil import token_at_cursor
 from traitlets.config import Config
+
+from clouditia_jupyter.client.agent.remote.names import murmur2
+from clouditia_jupyter.failures import TellsFailures
 
 _INLINE = "module://matplotlib_inline.backend_inline"
 
@@ -26,20 +30,28 @@ class _Hook(DisplayHook):
     """Sends a cell's last expression."""
 
     outbox: Any = None
-    _content: dict[str, Any]
+    _content: dict[str, Any] | None = None
+
+    @property
+    def shows(self) -> bool:
+        """Whether it is about to send something."""
+        return self._content is not None
 
     def start_displayhook(self) -> None:
         self._content = {}
 
     def write_output_prompt(self) -> None:
+        assert self._content is not None
         self._content["execution_count"] = self.prompt_count
 
     def write_format_data(self, format_dict: Any, md_dict: Any = None) -> None:
+        assert self._content is not None
         self._content.update(data=format_dict, metadata=md_dict or {})
 
     def finish_displayhook(self) -> None:
-        if self._content.get("data"):
-            self.outbox.event("execute_result", self._content)
+        content, self._content = self._content, None
+        if content and content.get("data"):
+            self.outbox.event("execute_result", content)
 
 
 class _Publisher(DisplayPublisher):
@@ -68,17 +80,34 @@ class _Compiler(CachingCompiler):
     """Names cells as a notebook's kernel does: warnings and tracebacks show the name."""
 
     def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:
-        mark = zlib.crc32(raw_code.encode("utf-8", "replace"))
+        mark = murmur2(raw_code.encode("utf-8", "replace"))
         return str(Path(tempfile.gettempdir()) / f"ipykernel_{os.getpid()}" / f"{mark}.py")
 
 
+class _Kernel:
+    """What libraries look for to know a notebook: that the shell has a kernel."""
+
+    implementation = "ipython"
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+
+
 # libraries know a notebook by this name
-class ZMQInteractiveShell(InteractiveShell):
+class ZMQInteractiveShell(TellsFailures):
     """IPython that sends its outputs to the broker."""
 
+    __module__ = "ipykernel.zmqshell"
     outbox: Any = None
     interrupts: Any = None
     ended = False
+    display_failed = False
+
+    def __init__(self, **options: Any) -> None:
+        self.payloads: list[dict[str, Any]] = []
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        self.kernel = _Kernel(self)
+        self.set_hook("show_in_pager", self._page, 0)  # type: ignore[no-untyped-call]
 
     def init_displayhook(self) -> None:
         super().init_displayhook()  # type: ignore[no-untyped-call]
@@ -97,8 +126,19 @@ class ZMQInteractiveShell(InteractiveShell):
     def ask_exit(self) -> None:
         self.ended = True
 
+    def set_next_input(self, s: Any, replace: bool = False) -> None:
+        self.payloads.append({"source": "set_next_input", "text": s, "replace": replace})
+
+    def _page(self, shell: Any, text: Any, start: int = 0, screen_lines: int = 0) -> None:
+        data = text if isinstance(text, dict) else {"text/plain": text}
+        self.payloads.append({"source": "page", "data": data, "start": max(0, start)})
+
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
         content = {"ename": etype.__name__, "evalue": str(evalue), "traceback": list(stb)}
+        if self.failing:
+            content["final"] = True
+        elif getattr(self.displayhook, "shows", False):  # the user's code may replace it
+            self.display_failed = True
         self.outbox.event("error", content)
 
     def _get_exc_info(self, exc_tuple: Any = None) -> Any:
@@ -120,9 +160,9 @@ class Shell:
     """
 
     def __init__(self, shell: Any, outbox: Any) -> None:
+        self.context = contextvars.copy_context()
         self._shell, self._outbox = shell, outbox
-        self._pages: list[dict[str, Any]] = []
-        shell.set_hook("show_in_pager", self._page, 0)
+        self._error: BaseException | None = None
 
     @classmethod
     def make(cls, outbox: Any, interrupts: Any) -> Shell:
@@ -140,6 +180,8 @@ class Shell:
             display_pub_class=_Publisher,
         )
         shell.extension_manager.load_extension("storemagic")
+        plain: Any = pdb
+        plain.Pdb, plain.set_trace = debugger.Pdb, debugger.set_trace
         return cls(shell, outbox)
 
     @property
@@ -158,6 +200,7 @@ class Shell:
         shell, code = self._shell, command["code"]
         options = {"silent": command["silent"], "store_history": command["store_history"]}
         count = shell.execution_count
+        shell.display_failed, shell.payloads = False, []
         problem = None
         try:
             transformed = shell.transform_cell(code)
@@ -170,11 +213,16 @@ class Shell:
             if not command["silent"]:
                 shell.events.trigger("post_run_cell", result)
         else:
-            result = shell.run_cell(code, **options)
-        for page in self._pages:
-            self._outbox.event("display_data", {"data": page, "metadata": {}})
-        self._pages = []
-        return result.success, count
+            result = self.context.run(shell.run_cell, code, **options)
+        for payload in shell.payloads:
+            self._outbox.event("payload", payload)
+        self._error = result.error_before_exec or result.error_in_exec
+        return result.success and not shell.display_failed, count
+
+    def failure(self) -> dict[str, str]:
+        """Return the name and the message of what the last cell failed with, if it did."""
+        error = self._error
+        return {} if error is None else {"ename": type(error).__name__, "evalue": _message(error)}
 
     def complete(self, code: str, cursor: int) -> dict[str, Any]:
         """Return what a Jupyter completion reply says."""
@@ -199,10 +247,12 @@ class Shell:
             data = {}
         return {"found": bool(data), "data": data, "metadata": {}, "status": "ok"}
 
-    def _page(self, shell: Any, text: Any, start: int = 0, screen_lines: int = 0) -> None:
-        data = dict(text) if isinstance(text, dict) else {"text/plain": text}
-        data["text/plain"] = "\n".join(data.get("text/plain", "").split("\n")[start:])
-        self._pages.append(data)
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def _cut(tb: Any, code: Any) -> None:
