@@ -7,11 +7,18 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from clouditia_jupyter.errors import BY_STATUS, APIError, InvalidRequestError, NotFoundError
+from clouditia_jupyter.errors import (
+    BY_STATUS,
+    APIError,
+    InvalidRequestError,
+    NotFoundError,
+    ServiceUnavailableError,
+)
 from clouditia_jupyter.platform.envelope import envelope
 
 logger = logging.getLogger(__name__)
@@ -51,6 +58,16 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
     kind = BY_STATUS.get(error.status_code, APIError)
     return envelope(
         kind(f"The request was refused: {error.detail}; mend it.", status=error.status_code)
+    )
+
+
+async def _no_database(request: Request, error: OperationalError) -> JSONResponse:
+    logger.error("the database fails", exc_info=error)
+    return envelope(
+        ServiceUnavailableError(
+            f"The platform's database cannot be used ({error.orig}); "
+            "see to its disk or its server, then try again."
+        )
     )
 
 
@@ -104,5 +121,6 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     APIError: _refused,
     RequestValidationError: _invalid,
     HTTPException: _http,
+    OperationalError: _no_database,
     Exception: _unexpected,
 }

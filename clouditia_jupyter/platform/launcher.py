@@ -138,7 +138,7 @@ class Launcher:
         Raises
         ------
         SessionLostError
-            If it does not take it; then it is ended.
+            If it does not take it.
         """
         cpus = self._reserve(record.pid, spec.vcpu)
         body = {
@@ -152,7 +152,6 @@ class Launcher:
         try:
             await self._call(record, "POST", "/pod/assign/", body)
         except (httpx.HTTPError, SessionLostError) as error:
-            await self.stop(record, keep_files=False)
             raise SessionLostError(f"The session's pod did not take it: {error}") from error
 
     async def tell(
@@ -245,6 +244,18 @@ class Launcher:
     async def _start(self) -> PodRecord:
         folder = self._archive.folder / uuid.uuid4().hex
         self._live.add(str(folder))
+        try:
+            return await self._start_in(folder)
+        except OSError as error:
+            self._live.discard(str(folder))
+            raise SessionLostError(
+                f"No pod can be started in {folder.parent}: {error.strerror or error}."
+            ) from error
+        except SessionLostError:
+            self._live.discard(str(folder))
+            raise
+
+    async def _start_in(self, folder: Path) -> PodRecord:
         folder.mkdir(mode=0o700)
         runtime = Path(tempfile.mkdtemp(prefix="pod-", dir=runtime_root()))
         argv = [sys.executable, "-m", "clouditia_jupyter.platform.pod"]

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from clouditia_jupyter.errors import SessionLostError
 from clouditia_jupyter.platform import admission, allocation, sessions, transitions
@@ -35,7 +36,7 @@ _STEPS_BEFORE_LAUNCH = (
     "waiting_nodes",
     "waiting_k8s",
 )
-_RETRY_STOP_SECONDS = 5.0
+_RETRY_SECONDS = 5.0
 #: Ends after which nobody looks for the session's files: their user said so, or there are none.
 _FILES_GO = ("user", "creation_failed")
 #: How long a leaving platform lets pods under construction come up.
@@ -166,26 +167,37 @@ class Lifecycle:
             )
         finally:
             del self._creating[session_id]
+        # a stop that came while it was being created was left to this task
+        if (await self._store.run(sessions.load, session_id)).status == "stopping":
+            await self._finish_stop(session_id)
 
     async def _try_creation(self, session_id: str) -> None:
         # one that an earlier platform process had chosen may have begun to be the session
         await self._stop_pod(session_id)
         for step in _STEPS_BEFORE_LAUNCH:
             await self._advance(session_id, step)
-        spec = await self._store.run(_spec, session_id, self._pod_env)
         await self._advance(session_id, "deploying")
         record = await self._launcher.take()
-        placed = await self._store.run(transitions.place, session_id, record.to_json())
-        if placed:
-            self._changes.notify(session_id)
-            await self._launcher.assign(record, spec)
-        if placed and await self._store.run(transitions.start, session_id, self._clock.now()):
-            logger.info("session %s runs", session_id[:8])
-            self._changed(session_id)
-            await self._tell(session_id)
-        else:  # stopped meanwhile
-            await self._launcher.stop(record, keep_files=False)
-            await self._finish_stop(session_id)
+        started = False
+        try:
+            started = await self._become(session_id, record)
+        finally:
+            if not started:  # it failed, or the session was stopped meanwhile
+                await self._launcher.stop(record, keep_files=False)
+
+    async def _become(self, session_id: str, record: PodRecord) -> bool:
+        """Make the pod the session; False if that is no longer wanted."""
+        if not await self._store.run(transitions.place, session_id, record.to_json()):
+            return False
+        self._changes.notify(session_id)
+        spec = await self._store.run(_spec, session_id, self._pod_env)
+        await self._launcher.assign(record, spec)
+        if not await self._store.run(transitions.start, session_id, self._clock.now()):
+            return False
+        logger.info("session %s runs", session_id[:8])
+        self._changed(session_id)
+        self._spawn(self._tell(session_id))
+        return True
 
     async def _tell(self, session_id: str) -> None:
         """Tell a session's pod where the platform is, and how long its limits let it run."""
@@ -199,16 +211,23 @@ class Lifecycle:
             self._changes.notify(session_id)
 
     async def _fail_creation(self, session_id: str, error: str) -> None:
-        if await self._store.run(transitions.fail_creation, session_id, error, self._clock.now()):
+        if await self._persist(transitions.fail_creation, session_id, error, self._clock.now()):
             logger.warning("session %s failed: %s", session_id[:8], error)
             await self._released(session_id)
-        else:
-            await self._finish_stop(session_id)
 
     async def _finish_stop(self, session_id: str) -> None:
         await self._stop_pod(session_id)
-        if await self._store.run(transitions.finish_stop, session_id, self._clock.now()):
+        if await self._persist(transitions.finish_stop, session_id, self._clock.now()):
             await self._released(session_id)
+
+    async def _persist(self, change: Callable[..., bool], *args: Any) -> bool:
+        """Make a change that nobody can be told has failed, as soon as the database takes it."""
+        while True:
+            try:
+                return await self._store.run(change, *args)
+            except SQLAlchemyError:
+                logger.exception("the database does not take a change; it is tried again")
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def _stop_pod(self, session_id: str) -> None:
         session = await self._store.run(sessions.load, session_id)
@@ -221,7 +240,7 @@ class Lifecycle:
                 await self._launcher.stop(record, keep_files=keep_files)
             except Exception:
                 logger.exception("the pod of session %s does not stop", session_id[:8])
-                await asyncio.sleep(_RETRY_STOP_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
             else:
                 return
 

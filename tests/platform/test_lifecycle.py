@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import OperationalError
 
 from clouditia_jupyter.errors import AuthenticationError, InsufficientCreditError
 from clouditia_jupyter.models import CREATION_STEPS
-from clouditia_jupyter.platform import allocation, keys, ledger, sessions
+from clouditia_jupyter.platform import allocation, keys, ledger, lifecycle, sessions, transitions
 from clouditia_jupyter.platform.money import to_micro
 from clouditia_jupyter.platform.store import schema
 from tests.platform.conftest import START, A, B, Bench, lost
@@ -326,3 +327,48 @@ async def test_files_go_where_the_user_said_so_alone(bench: Bench) -> None:
     await bench.service.lifecycle.settle()
     assert (await bench.show(limited)).status == "stopped"
     assert list(bench.launcher.cleared.values()) == [False, True]
+
+
+async def test_a_stop_in_the_moment_of_the_start_is_carried_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.launcher.may_assign.clear()
+    session_id = (await bench.apply({A: 1})).session_id or ""
+    while not bench.launcher.specs:
+        await asyncio.sleep(0.001)
+    run = bench.service.store.run
+
+    async def stop_first(fn: Any, *args: Any) -> Any:
+        done = await run(fn, *args)
+        if fn is transitions.start:  # it is committed, and its task does not know yet
+            await bench.service.lifecycle.stop(session_id, "user")
+        return done
+
+    monkeypatch.setattr(bench.service.store, "run", stop_first)
+    bench.launcher.may_assign.set()
+    await bench.service.lifecycle.settle()
+    assert (await bench.show(session_id)).status == "stopped"
+    assert not bench.launcher.running
+    assert await bench.ask(allocation.free) == {A: 2, B: 2}
+
+
+async def test_a_database_that_fails_for_a_while_leaves_no_session_half_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "_RETRY_SECONDS", 0.01)
+    run, failures = bench.service.store.run, 0
+
+    async def fail_at_times(fn: Any, *args: Any) -> Any:
+        nonlocal failures
+        if fn in (transitions.place, transitions.fail_creation) and failures < 3:
+            failures += 1
+            raise OperationalError("", {}, Exception("disk is full"))
+        return await run(fn, *args)
+
+    monkeypatch.setattr(bench.service.store, "run", fail_at_times)
+    session_id = (await bench.apply({A: 2})).session_id or ""
+    await bench.service.lifecycle.settle()
+    assert failures == 3
+    assert (await bench.show(session_id)).status == "failed"
+    assert await bench.ask(allocation.free) == {A: 2, B: 2}
+    assert not bench.launcher.running

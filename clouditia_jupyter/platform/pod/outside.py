@@ -17,6 +17,8 @@ from clouditia_jupyter.platform.pod.comms import COMMS, with_extras
 from clouditia_jupyter.platform.pod.log import EventLog
 from clouditia_jupyter.platform.pod.run import OUTPUTS, coalesce
 
+#: Bytes of the log that are kept at least: who follows it is less far behind.
+_KEPT = 16 << 20
 #: How many requests are remembered; a front end has few under way.
 _REMEMBERED = 1000
 
@@ -31,7 +33,7 @@ class Outside:
     """
 
     def __init__(self, path: Path) -> None:
-        self.log = EventLog(path)
+        self.log = EventLog(path, keep=_KEPT)
         self._listeners = 0
         self._requests: OrderedDict[str, None] = OrderedDict()
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from clouditia_jupyter.platform.pod.log import EventLog
 
@@ -100,3 +104,94 @@ def test_only_its_user_may_read_the_file(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert (tmp_path / "log").stat().st_mode & 0o077 == 0
+
+
+def test_a_log_that_may_forget_gives_space_back_and_keeps_the_last_events(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    text = b'"%s"' % (b"x" * 1000)
+
+    async def scenario() -> list[bytes]:
+        log = EventLog(path, keep=100_000)
+        for _ in range(1000):
+            log.append([("stream", text)])
+        assert len(log) == 1000
+        log.close()
+        return [await _read(log, after) for after in (0, 500, 998)]
+
+    read = [[seq for seq, _ in _events(data)] for data in asyncio.run(scenario())]
+    assert read[0] == read[1] == list(range(read[0][0], 1001))
+    assert 95 < len(read[0]) < 250
+    assert read[2] == [999, 1000]
+    assert path.stat().st_blocks * 512 < 500_000
+
+
+def test_a_reader_that_is_too_slow_for_a_forgetful_log_gets_whole_events(tmp_path: Path) -> None:
+    text = b'"%s"' % (b"x" * 1000)
+
+    async def scenario() -> bytes:
+        log = EventLog(tmp_path / "log", keep=10_000)
+        log.append([("stream", text)])
+        reading = log.read(0, 60)
+        first = await reading.__anext__()
+        for _ in range(100):
+            log.append([("stream", text)])
+        log.close()
+        return first + b"".join([chunk async for chunk in reading])
+
+    numbers = [seq for seq, _ in _events(asyncio.run(scenario()))]
+    assert numbers[0] == 1
+    assert numbers[1] > 50
+    assert numbers[1:] == list(range(numbers[1], 102))
+
+
+def test_on_a_full_disk_a_run_still_ends_and_says_why_its_output_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = 250
+    write = os.write
+
+    def into_little_room(fd: int, data: memoryview) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = write(fd, data[:room])
+        room -= written
+        return written
+
+    async def scenario() -> bytes:
+        nonlocal room
+        log = EventLog(tmp_path / "log")
+        monkeypatch.setattr(os, "write", into_little_room)
+        for _ in range(20):
+            log.append([("stream", b'"%s"' % (b"x" * 500_000))])
+        log.append([("done", b"{}")])
+        log.close()
+        return await _read(log)
+
+    events = [json.loads(line) for line in asyncio.run(scenario()).splitlines()]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["type"] == "done"
+    assert "No space left" in events[1]["content"]["text"]
+    assert 8 <= len(events) < 15
+
+
+def test_what_waited_for_room_is_written_when_there_is_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+
+    def no_room(fd: int, data: memoryview) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def scenario() -> bytes:
+        log = EventLog(tmp_path / "log")
+        monkeypatch.setattr(os, "write", no_room)
+        log.append([("stream", b"1")])
+        monkeypatch.setattr(os, "write", write)
+        log.append([("done", b"{}")])
+        log.close()
+        return await _read(log)
+
+    data = asyncio.run(scenario())
+    assert json.loads(data.splitlines()[-1])["type"] == "done"
+    assert (tmp_path / "log").read_bytes() == data
