@@ -11,12 +11,13 @@ from typing import Any
 
 import httpx
 
-from clouditia_jupyter.client import credentials, transfer
+from clouditia_jupyter.client import credentials
 from clouditia_jupyter.client.arguments import non_empty, positive
 from clouditia_jupyter.client.events import EventStream
 from clouditia_jupyter.client.isolated import run_isolated
 from clouditia_jupyter.client.results import RunResult, ShellResult, fold, timed_out
 from clouditia_jupyter.client.route import Route
+from clouditia_jupyter.client.transfer import Transfer
 from clouditia_jupyter.client.transport import Transport
 from clouditia_jupyter.client.waiting import Backoff, Clock
 from clouditia_jupyter.errors import (
@@ -79,6 +80,7 @@ class LiveSession:
 
         platform = to(credentials.editor_url(base_url), credentials.session_key(api_key))
         self._route = Route(platform, to)
+        self._transfer = Transfer(self._route)
         self._facts: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -350,8 +352,23 @@ class LiveSession:
         ValueTransferError
             If it cannot cross.
         """
+        self.push_all({name: value})
+
+    def push_all(self, values: Mapping[str, Any]) -> None:
+        """Put values into the session's namespace by name: all of them, or none.
+
+        Parameters
+        ----------
+        values
+            Any that can cross, or what :func:`.transfer.encoded` made of one.
+
+        Raises
+        ------
+        ValueTransferError
+            If one of them cannot cross.
+        """
         self._need("values")
-        transfer.push(self._route, name, value)
+        self._transfer.push(values)
 
     def pull(self, name: str, allow_pickle: bool = False) -> Any:
         """Return the value of the session's variable ``name``.
@@ -367,8 +384,15 @@ class LiveSession:
         ValueTransferError
             If it cannot cross.
         """
+        return self.pull_all([name], allow_pickle)[name]
+
+    def pull_all(self, names: Iterable[str], allow_pickle: bool = False) -> dict[str, Any]:
+        """Return the values of several variables, as they are at one moment, by name.
+
+        See :meth:`pull`.
+        """
         self._need("values")
-        return transfer.pull(self._route, name, allow_pickle)
+        return self._transfer.pull(names, allow_pickle=allow_pickle)
 
     def look_up(
         self, names: Iterable[str], modules: Mapping[str, str] | None = None

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import httpx
-
 from clouditia_jupyter.client.credentials import is_loopback
 from clouditia_jupyter.client.transport import Transport
 from clouditia_jupyter.errors import (
@@ -104,19 +102,17 @@ class Route:
 
     def call(self, method: str, path: str, *, idempotent: bool, **options: Any) -> dict[str, Any]:
         """Return the pod's answer, over whichever way works; see :meth:`Transport.call`."""
-        return self._over(
-            lambda way: way.call(method, path, idempotent=idempotent, **options), idempotent
+        return self.over(
+            lambda way: way.call(method, path, idempotent=idempotent, **options),
+            idempotent=idempotent,
         )
 
-    def exchange(
-        self,
-        request: Callable[[Transport], httpx.Request],
-        decode: Callable[[httpx.Response, bytes], T],
-    ) -> T:
-        """Return what ``decode`` makes of the pod's answer to an idempotent request."""
-        return self._over(lambda way: way.exchange(request(way), decode, idempotent=True), True)
+    def is_direct(self, way: Transport) -> bool:
+        """Return whether a way leads straight to the pod."""
+        return way is self._direct
 
-    def _over(self, send: Callable[[Transport], T], idempotent: bool) -> T:
+    def over(self, send: Callable[[Transport], T], *, idempotent: bool) -> T:
+        """Return what ``send`` returns, over whichever way works."""
         way = self.transport
         try:
             return send(way)

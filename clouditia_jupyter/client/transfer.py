@@ -1,30 +1,31 @@
-"""Variables to and from a session: bytes in a body of their own, never inside code."""
+"""Variables to and from a session, in parcels: bytes in a body of their own, never inside code.
+
+A parcel is handed over in memory where client and pod are one user's on one machine, and goes over
+HTTP everywhere else; what it holds is the same.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from clouditia_jupyter.client.answers import decode_object
+from clouditia_jupyter.client import bulk
 from clouditia_jupyter.client.arguments import identifier
 from clouditia_jupyter.client.route import Route
-from clouditia_jupyter.errors import UnsupportedError
+from clouditia_jupyter.client.transport import Transport
+from clouditia_jupyter.errors import ClouditiaError, ValueTransferError
 
-_FORMAT = "X-Clouditia-Format"
-#: Bodies are sent in pieces: a socket that takes part of a big one copies what is left each time.
-_PIECE = 1 << 20
-
-
-class Encoded(NamedTuple):
-    """A value as bytes, made once for however many sessions it goes to."""
-
-    kind: str
-    data: bytes
+if TYPE_CHECKING:
+    from clouditia_jupyter.values import Encoded
+    from clouditia_jupyter.values.handover import Counter
+    from clouditia_jupyter.values.sections import Buffer
 
 
 def encoded(value: Any) -> Encoded:
-    """Return a value as the bytes that :func:`push` sends.
+    """Return a value as the bytes that go out: made once for however many sessions it goes to.
 
     Raises
     ------
@@ -34,43 +35,122 @@ def encoded(value: Any) -> Encoded:
     # what encodes values is heavy, and most callers never move one
     from clouditia_jupyter.values import encode
 
-    return value if isinstance(value, Encoded) else Encoded(*encode(value))
+    return encode(value)
 
 
-def push(route: Route, name: str, value: Any) -> None:
-    """Put ``value``, which may be encoded already, into the session's namespace as ``name``."""
-    path = f"/api/values/{identifier(name)}"
-    kind, data = encoded(value)
-    view = memoryview(data)
-    # httpx takes any buffer, though it only says bytes
-    pieces = cast(
-        "list[bytes]", [view[start : start + _PIECE] for start in range(0, len(view), _PIECE)]
-    )
-    headers = {
-        _FORMAT: kind,
-        "Content-Type": "application/octet-stream",
-        "Content-Length": str(len(view)),
-    }
-    route.exchange(
-        lambda way: way.request("PUT", path, content=pieces, headers=headers),
-        lambda response, body: decode_object(response.status_code, body),
-    )
+class Transfer:
+    """The variables of one session.
+
+    Parameters
+    ----------
+    route
+        The ways to it.
+    """
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._counters: dict[str, str] = {}
+
+    def push(self, values: Mapping[str, Any]) -> None:
+        """Put values, which may be encoded already, into the session: all of them, or none."""
+        from clouditia_jupyter.values.parcel import pack
+        from clouditia_jupyter.values.sections import size_of
+
+        for name in values:
+            identifier(name)
+        parts = pack(values, allow_pickle=True)
+        parcel = uuid.uuid4().hex
+
+        def send(way: Transport) -> dict[str, Any]:
+            with self._offered(way, parcel, parts) as offered:
+                if not offered:
+                    bulk.put(way, f"/api/parcels/{parcel}", parts, size_of(parts))
+                return way.call("POST", "/api/values/", json={"parcel": parcel}, idempotent=True)
+
+        _require(self._route.over(send, idempotent=True))
+
+    def pull(self, names: Iterable[str], *, allow_pickle: bool) -> dict[str, Any]:
+        """Return values of the session by name."""
+        from clouditia_jupyter.values.parcel import unpack
+
+        wanted = [identifier(name) for name in names]
+        parcel = uuid.uuid4().hex
+        body = {"names": wanted, "parcel": parcel, "allow_pickle": allow_pickle}
+
+        def receive(way: Transport) -> dict[str, Any]:
+            _require(way.call("POST", "/api/values/fetch/", json=body, idempotent=True))
+            fd = self._taken(way, parcel)
+            if fd is None:
+                with bulk.get(way, f"/api/parcels/{parcel}") as source:
+                    return unpack(source, allow_pickle=allow_pickle)
+            from clouditia_jupyter.values.parcel import File
+
+            try:
+                return unpack(File(fd), allow_pickle=allow_pickle)
+            finally:
+                os.close(fd)
+
+        values = self._route.over(receive, idempotent=True)
+        if list(values) != wanted:
+            raise ValueTransferError("The session sent other variables than were asked for.")
+        return values
+
+    @contextmanager
+    def _offered(self, way: Transport, parcel: str, parts: Sequence[Buffer]) -> Iterator[bool]:
+        """Offer a parcel in memory as long as the block lasts; say whether that worked."""
+        counter = self._counter(way)
+        if counter is None:
+            yield False
+            return
+        from clouditia_jupyter.values.handover import NoHandoverError, sealed
+
+        with counter:
+            try:
+                fd = sealed(parts)
+                try:
+                    counter.offer(parcel, fd)
+                finally:
+                    os.close(fd)
+                offered = True
+            except (NoHandoverError, OSError):
+                offered = False
+            yield offered
+
+    def _taken(self, way: Transport, parcel: str) -> int | None:
+        """Return a descriptor of a parcel that is handed over; None where it has to be sent."""
+        counter = self._counter(way)
+        if counter is None:
+            return None
+        from clouditia_jupyter.values.handover import NoHandoverError
+
+        with counter:
+            try:
+                return counter.take(parcel)
+            except NoHandoverError:
+                return None
+
+    def _counter(self, way: Transport) -> Counter | None:
+        """Return a connection to where the pod hands over; None where it cannot be reached."""
+        if not self._route.is_direct(way):
+            return None
+        path = self._counters.get(way.base_url)
+        if path is None:
+            try:
+                path = str(way.call("GET", "/pod/counter/").get("path") or "")
+            except ClouditiaError:
+                path = ""
+            self._counters = {way.base_url: path}
+        if not path:
+            return None
+        from clouditia_jupyter.values.handover import Counter, NoHandoverError
+
+        try:
+            return Counter(path)
+        except NoHandoverError:
+            self._counters[way.base_url] = ""
+            return None
 
 
-def pull(route: Route, name: str, allow_pickle: bool) -> Any:
-    """Return the value of the session's variable ``name``."""
-    from clouditia_jupyter.values import decode
-
-    wanted = {"name": identifier(name), "allow_pickle": allow_pickle}
-    kind, data = route.exchange(
-        lambda way: way.request("POST", "/api/values/fetch/", json=wanted), _value
-    )
-    return decode(kind, data, allow_pickle=allow_pickle)
-
-
-def _value(response: httpx.Response, body: bytes) -> tuple[str, bytes]:
-    kind = response.headers.get(_FORMAT)
-    if response.status_code != 200 or kind is None:
-        decode_object(response.status_code, body)
-        raise UnsupportedError("The service sent no variable; it may be of another version.")
-    return kind, body
+def _require(answer: Mapping[str, Any]) -> None:
+    if answer.get("refused"):
+        raise ValueTransferError(str(answer["refused"]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json as jsonlib
 import logging
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, TypeVar
@@ -93,6 +94,7 @@ class Transport:
         )
         self._post_headers = self._headers.copy()
         self._post_headers["Content-Type"] = "application/json"
+        self._is_plain = local and http_transport is None and base_url.startswith("http:")
         self._resource, self._send = _network(base_url, local, http_transport)
 
     def __repr__(self) -> str:
@@ -117,13 +119,30 @@ class Transport:
         """Close the connections."""
         self._resource.close()
 
+    @property
+    def prefix(self) -> str:
+        """What stands before each path on the service's host."""
+        return _url(self.base_url, "/").path.rstrip("/")
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The headers that the service asks for."""
+        return {name: self._headers[name] for name in ("Authorization", "User-Agent")}
+
+    def plain_connection(self) -> http.client.HTTPConnection | None:
+        """Return a new connection for much data; None where only this transport knows the way."""
+        if not self._is_plain:
+            return None
+        url = _url(self.base_url, "/")
+        return http.client.HTTPConnection(url.host, url.port, timeout=self.timeout)
+
     def request(
         self,
         method: str,
         path: str,
         *,
         json: Any = None,
-        content: Sequence[bytes] | bytes | None = None,
+        content: Iterable[bytes] | bytes | None = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,

@@ -141,7 +141,7 @@ class Packer:
                     value = encoded(value)
                 except ValueTransferError as error:
                     raise ValueTransferError(f"The cell uses {name}. {error}") from None
-                size = len(value.data)
+                size = value.size
             if size > self._limit:
                 self._ask(name, size)
             self._packed[name] = value

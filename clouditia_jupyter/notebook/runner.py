@@ -149,16 +149,16 @@ class Runner:
         result.raise_for_error()
 
     def _bring_back(self, live: LiveSession, pairs: Mapping[str, str]) -> None:
-        values = {local: live.pull(remote) for local, remote in pairs.items()}
-        self._shell.user_ns.update(values)
+        values = live.pull_all(dict.fromkeys(pairs.values()))
+        self._shell.user_ns.update({local: values[remote] for local, remote in pairs.items()})
 
 
 def send(
     live: LiveSession, code: str, run_id: str, parcel: Parcel, options: Mapping[str, Any]
 ) -> EventStream:
     """Send what a cell takes along, then its code; an interrupt meanwhile stops that, too."""
-    for name, value in parcel.values.items():
-        live.push(name, value)
+    if parcel.values:
+        live.push_all(parcel.values)
     if parcel.note:
         say(parcel.note)
     try:

@@ -14,7 +14,7 @@ from clouditia_jupyter.platform.launcher import PodRecord
 if TYPE_CHECKING:
     import httpx
 
-_REQUEST_HEADERS = frozenset({"accept", "content-type", "content-length", "x-clouditia-format"})
+_REQUEST_HEADERS = frozenset({"accept", "content-type", "content-length"})
 #: Of one hop only; and ``date`` and ``server`` are added again.
 _NOT_PASSED_BACK = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "date", "server", "trailer", "upgrade"}

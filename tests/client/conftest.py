@@ -217,7 +217,8 @@ class Pod:
         self.interrupted = threading.Event()
         self.hold_until_interrupted = False
         self.answers: dict[str, tuple[int, Any]] = {}
-        self.values: dict[str, tuple[str, bytes]] = {}
+        self.parcels: dict[str, bytes] = {}
+        self.bound = b""
         self.connections: list[socket.socket] = []
         pod = self
 
@@ -256,6 +257,12 @@ class Pod:
                 elif path == "/api/runs/":
                     runs = [{"run_id": run, "status": "ok"} for run in pod.started]
                     self.reply(200, {"success": True, "runs": runs})
+                elif path.startswith("/api/parcels/"):
+                    data = pod.parcels[path.rsplit("/", 1)[1]]
+                    self.send_response(200)
+                    self.send_header("content-length", str(len(data)))
+                    self.end_headers()
+                    self.wfile.write(data)
                 elif path.endswith("/events/"):
                     if path.split("/")[3] not in pod.started:
                         self.reply(404, {"success": False, "error": "no", "code": "job_not_found"})
@@ -279,23 +286,18 @@ class Pod:
                 elif self.path.endswith("/interrupt/"):
                     pod.interrupted.set()
                     self.reply(200, {"success": True})
+                elif self.path == "/api/values/":
+                    pod.bound = pod.parcels[json.loads(body)["parcel"]]
+                    self.reply(200, {"success": True})
                 elif self.path == "/api/values/fetch/":
-                    wanted = json.loads(body)
-                    kind, data = pod.values[wanted["name"]]
-                    self.send_response(200)
-                    self.send_header("X-Clouditia-Format", kind)
-                    self.send_header("content-length", str(len(data)))
-                    self.end_headers()
-                    self.wfile.write(data)
+                    pod.parcels[json.loads(body)["parcel"]] = pod.bound
+                    self.reply(200, {"success": True})
                 else:
                     self.reply(200, {"success": True})
 
             def do_PUT(self) -> None:
                 pod.requests.append(f"PUT {self.path}")
-                pod.values[self.path.rsplit("/", 1)[1]] = (
-                    self.headers["X-Clouditia-Format"],
-                    self.body(),
-                )
+                pod.parcels[self.path.rsplit("/", 1)[1]] = self.body()
                 self.reply(200, {"success": True})
 
             def stream(self, after: int) -> None:

@@ -227,7 +227,7 @@ def test_values_cross_as_bytes(pod, live):
     value = {"a": list(range(300_000))}  # more than one piece
     live.push("data", value)
     assert live.pull("data") == value
-    assert pod.values["data"][0] == "json"
+    assert b'["data","json"]' in pod.bound.replace(b", ", b",")
     for name in ("", "a b", "a/b", "1"):
         with pytest.raises(InvalidRequestError):
             live.push(name, 1)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from clouditia_jupyter.values.parcel import pack
 from tests.platform.test_errors import assert_envelope
 from tests.running import RunningPlatform
 
@@ -98,12 +99,13 @@ def test_output_comes_before_the_run_ends(editor: httpx.Client) -> None:
 
 
 def test_values_pass_as_bytes(editor: httpx.Client) -> None:
-    body = json.dumps(list(range(200_000))).encode()
-    put = editor.put("values/many", content=body, headers={"X-Clouditia-Format": "json"})
-    assert put.json()["success"] is True, put.text
-    got = editor.post("values/fetch/", json={"name": "many", "allow_pickle": False})
-    assert got.headers["x-clouditia-format"] == "json"
-    assert json.loads(got.content) == list(range(200_000))
+    there, back = "a" * 32, "b" * 32
+    body = b"".join(pack({"many": list(range(200_000)), "few": [1]}, allow_pickle=False))
+    assert editor.put(f"parcels/{there}", content=body).json() == {"success": True}
+    assert editor.post("values/", json={"parcel": there}).json() == {"success": True}
+    wanted = {"names": ["many", "few"], "parcel": back}
+    assert editor.post("values/fetch/", json=wanted).json() == {"success": True}
+    assert editor.get(f"parcels/{back}").content == body
 
 
 def test_the_calls_of_the_stock_service(editor: httpx.Client) -> None:

@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -55,7 +55,9 @@ class Agent(httpx.BaseTransport):
             ("GET", f"/api/runs/({_HEX})/events/", self._events),
             ("POST", f"/api/runs/({_HEX})/interrupt/", self._interrupt),
             ("POST", "/api/kernel/restart/", self._restart),
-            ("PUT", r"/api/values/(\w+)", self._put),
+            ("PUT", f"/api/parcels/({_HEX})", self._put),
+            ("GET", f"/api/parcels/({_HEX})", self._get),
+            ("POST", "/api/values/", self._bind),
             ("POST", "/api/values/fetch/", self._fetch),
             ("POST", "/api/names/", self._look_up),
             ("POST", "/api/(complete|inspect)/", self._ask),
@@ -121,15 +123,21 @@ class Agent(httpx.BaseTransport):
     def _restart(self, request: httpx.Request) -> httpx.Response:
         return _answer(self._lines.exchange({"op": "restart", "id": secrets.token_hex(16)}))
 
-    def _put(self, request: httpx.Request, name: str) -> httpx.Response:
-        kind = request.headers["X-Clouditia-Format"]
-        self._transfers.push(name, kind, request.read())
+    def _put(self, request: httpx.Request, parcel: str) -> httpx.Response:
+        self._transfers.send(parcel, cast("httpx.SyncByteStream", request.stream))
         return httpx.Response(200, json={"success": True})
 
+    def _get(self, request: httpx.Request, parcel: str) -> httpx.Response:
+        size, pieces = self._transfers.receive(parcel)
+        return httpx.Response(200, headers={"Content-Length": str(size)}, stream=pieces)
+
+    def _bind(self, request: httpx.Request) -> httpx.Response:
+        parcel = json.loads(request.read())["parcel"]
+        return httpx.Response(200, json={"success": True, **self._transfers.bind(parcel)})
+
     def _fetch(self, request: httpx.Request) -> httpx.Response:
-        wanted = json.loads(request.read())
-        kind, data = self._transfers.pull(wanted["name"], bool(wanted.get("allow_pickle")))
-        return httpx.Response(200, headers={"X-Clouditia-Format": kind}, content=data)
+        found = self._transfers.fetch(**json.loads(request.read()))
+        return httpx.Response(200, json={"success": True, **found})
 
     def _look_up(self, request: httpx.Request) -> httpx.Response:
         wanted = json.loads(request.read())

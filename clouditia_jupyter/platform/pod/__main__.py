@@ -66,6 +66,7 @@ async def _serve(options: argparse.Namespace) -> None:
     sandbox = Sandbox(workspace, scratch, options.runtime, tuple(options.hide), find_bwrap())
     pod = Pod(sandbox, folder)
     token = secrets.token_urlsafe(32)
+    pod.parcels.open()
     await pod.kernel.spawn()
     # the kernel starts on another core while the web server loads here
     import uvicorn

@@ -196,50 +196,6 @@ def _data_in_use() -> int:
     return 0
 
 
-def put_value(name: str, fmt: str, path: str) -> None:
-    """Bind ``name`` in the session's namespace to the value encoded in the file at ``path``."""
-    from clouditia_jupyter import values
-
-    _namespace()[name] = values.load(fmt, path)
-
-
-def get_value(name: str, path: str, allow_pickle: bool) -> dict[str, Any]:
-    """Encode the value of ``name`` into the file at ``path``.
-
-    Returns
-    -------
-    dict
-        ``{"format": str}``; or, where there is no such name, ``{"missing": [near names]}``; or,
-        where the value cannot cross, ``{"refused": message}``.
-    """
-    import difflib
-
-    from clouditia_jupyter import values
-    from clouditia_jupyter.errors import ValueTransferError
-
-    namespace = _namespace()
-    if name not in namespace:
-        public = [key for key in namespace if not key.startswith("_")]
-        return {"missing": difflib.get_close_matches(name, public, n=5, cutoff=0.5)}
-    try:
-        return {"format": values.dump(namespace[name], path, allow_pickle=allow_pickle)}
-    except ValueTransferError as error:
-        return {"refused": str(error)}
-
-
-def look_up(names: list[str], modules: dict[str, str]) -> dict[str, Any]:
-    """Say which names there are, and import modules; see :func:`namespace.look_up`."""
-    from clouditia_jupyter import namespace
-
-    return namespace.look_up(_namespace(), names, modules)
-
-
-def _namespace() -> dict[str, Any]:
-    shell: Any = PodKernelApp.instance().shell
-    namespace: dict[str, Any] = shell.user_ns
-    return namespace
-
-
 def prepare() -> None:
     """Make the process fit to be a session's kernel."""
     # a group of its own, so that an interrupt reaches what the cell started and nobody else

@@ -14,6 +14,7 @@ import logging
 import re
 import time
 import uuid
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,13 +25,13 @@ from clouditia_jupyter.errors import (
     JobNotFoundError,
     SessionLostError,
     SessionStateError,
-    ValueTransferError,
 )
 from clouditia_jupyter.platform.pod.jobs import Jobs
 from clouditia_jupyter.platform.pod.kernel import Kernel
-from clouditia_jupyter.platform.pod.limits import Limits, call
+from clouditia_jupyter.platform.pod.limits import Limits
 from clouditia_jupyter.platform.pod.namespaces import Namespaces
 from clouditia_jupyter.platform.pod.outside import Outside
+from clouditia_jupyter.platform.pod.parcels import PARCEL_ID, Parcels
 from clouditia_jupyter.platform.pod.processes import memory_in_use
 from clouditia_jupyter.platform.pod.run import Run
 from clouditia_jupyter.platform.pod.sandbox import Sandbox
@@ -38,6 +39,7 @@ from clouditia_jupyter.platform.pod.sandbox import Sandbox
 _log = logging.getLogger(__name__)
 _RUN_ID = re.compile(r"[0-9A-Za-z_-]{8,80}")
 _WATCH_SECONDS = 2.0
+_VARIABLES = "clouditia_jupyter.platform.pod.variables"
 #: What a run that reached its limit has to heed the interrupt before its kernel is killed.
 _GRACE_SECONDS = 10.0
 #: How much later than its session's limit a pod ends by itself: first it is the platform's turn.
@@ -66,6 +68,8 @@ class Pod:
         for path in (self._runs_folder, jobs):
             path.mkdir(parents=True, exist_ok=True)
         log = folder / "kernel.log"
+        self.parcels = Parcels(sandbox.runtime)
+        self._delivered: deque[str] = deque(maxlen=256)
         self.outside = Outside(self._runs_folder / "outside.ndjson")
         self.kernel = Kernel(sandbox, "main", log, self._kernel_died, self.outside)
         self.jobs = Jobs(sandbox, jobs)
@@ -178,30 +182,37 @@ class Pod:
             await self.kernel.kill(reason)
             await self.kernel.start(self._setup)
 
-    async def put_value(self, name: str, fmt: str, path: Path) -> None:
-        """Bind ``name`` in the kernel to the value encoded in the file at ``path``."""
-        _identifier(name)
-        await self.kernel.evaluate(f"{call('put_value')}({name!r}, {fmt!r}, {str(path)!r})")
+    async def put_values(self, parcel: str) -> dict[str, str]:
+        """Bind a parcel's values in the kernel; see :func:`.variables.put` for the answer."""
+        if parcel in self._delivered:  # the answer was lost, and the question comes again
+            return {}
+        self.parcels.find(parcel)
+        with self.parcels.held(parcel):
+            answer = await self._ask_kernel("put", str(self.parcels.path), parcel)
+        if not answer:
+            self._delivered.append(parcel)
+        return answer
 
-    async def get_value(self, name: str, path: Path, *, allow_pickle: bool) -> str:
-        """Encode the kernel's value of ``name`` into the file at ``path``; return the format."""
-        _identifier(name)
-        arguments = (name, str(path), allow_pickle)
-        answer: Mapping[str, Any] = await self.kernel.evaluate(f"{call('get_value')}{arguments!r}")
-        if "missing" in answer:
-            near = ", ".join(answer["missing"])
-            hint = f" Near names: {near}." if near else ""
-            raise ValueTransferError(f"The session has no variable {name!r}.{hint}")
-        if "refused" in answer:
-            raise ValueTransferError(str(answer["refused"]))
-        return str(answer["format"])
+    async def get_values(
+        self, names: list[str], parcel: str, *, allow_pickle: bool
+    ) -> dict[str, str]:
+        """Have the kernel make a parcel of its variables; see :func:`.variables.get`."""
+        for name in names:
+            _identifier(name)
+        if not PARCEL_ID.fullmatch(parcel):
+            raise InvalidRequestError("A parcel's id is 32 hexadecimal digits.")
+        return await self._ask_kernel("get", str(self.parcels.path), parcel, names, allow_pickle)
 
     async def look_up(self, names: list[str], modules: dict[str, str]) -> dict[str, Any]:
         """Say which names the kernel has, and import modules that it lacks."""
         for name in (*names, *modules):
             _identifier(name)
-        answer = await self.kernel.evaluate(f"{call('look_up')}({names!r}, {modules!r})")
-        return dict(answer)
+        return await self._ask_kernel("look_up", names, modules)
+
+    async def _ask_kernel(self, function: str, *arguments: Any) -> dict[str, Any]:
+        """Call a function of :mod:`.variables` in the kernel, between two cells."""
+        module = f"__import__({_VARIABLES!r}, fromlist=[{function!r}])"
+        return dict(await self.kernel.evaluate(f"{module}.{function}{arguments!r}"))
 
     async def close(self) -> None:
         """End everything that the session started."""
@@ -212,6 +223,7 @@ class Pod:
             job.cancel()
         await self.namespaces.close()
         await self.kernel.kill("The session was stopped.")
+        self.parcels.close()
 
     def _kernel_died(self, reason: str) -> None:
         # as a local notebook's server does: the next cell finds a fresh kernel

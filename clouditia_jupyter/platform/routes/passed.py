@@ -8,6 +8,7 @@ from clouditia_jupyter.platform.bodies import Body
 
 Code = Annotated[str, Field(description="Python code")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+ParcelId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 RunId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
@@ -117,10 +118,17 @@ class Question(Body):
     detail_level: Literal[0, 1] = 0
 
 
-class Fetch(Body):
-    """A variable to fetch."""
+class Bind(Body):
+    """The parcel of variables to put into the session."""
 
-    name: str
+    parcel: ParcelId
+
+
+class Fetch(Body):
+    """The variables to fetch, and the parcel to put them into."""
+
+    names: list[str]
+    parcel: ParcelId
     allow_pickle: bool = False
 
 
@@ -147,6 +155,7 @@ class PodAnswer(BaseModel):
     runs: list[dict[str, Any]] | None = None
     open: bool | None = None
     answer: dict[str, Any] | None = None
+    refused: str | None = None
     present: list[str] | None = None
     imported: list[str] | None = None
     failed: dict[str, str] | None = None
@@ -194,7 +203,9 @@ EXTENSIONS = (
     Call("POST", "/kernel/restart/", "Start a fresh kernel."),
     Call("POST", "/complete/", "Complete a name, if the kernel is free.", Question),
     Call("POST", "/inspect/", "Show help on a name, if the kernel is free.", Question),
-    Call("PUT", "/values/{name}", "Put a variable into the session."),
-    Call("POST", "/values/fetch/", "Fetch a variable.", Fetch, media_type=_BYTES),
+    Call("PUT", "/parcels/{parcel}", "Send a parcel of variables."),
+    Call("GET", "/parcels/{parcel}", "Receive a parcel of variables.", media_type=_BYTES),
+    Call("POST", "/values/", "Put a parcel's variables into the session.", Bind),
+    Call("POST", "/values/fetch/", "Put variables of the session into a parcel.", Fetch),
     Call("POST", "/names/", "Say which names there are, and import modules.", Names),
 )

@@ -1,61 +1,304 @@
-"""Variables put into and fetched from a real kernel."""
+"""Variables put into and fetched from a real kernel, over HTTP and handed over in memory."""
 
 from __future__ import annotations
 
-import httpx
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from clouditia_jupyter import values
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+from clouditia_jupyter.values import handover
+from clouditia_jupyter.values.parcel import File, pack, unpack
+from clouditia_jupyter.values.sections import size_of
 from tests.platform.pod.conftest import RunningPod
 
 
-def _put(pod: RunningPod, name: str, value: object) -> httpx.Response:
-    fmt, data = values.encode(value)
-    return pod.client.put(f"/api/values/{name}", content=data, headers={"X-Clouditia-Format": fmt})
+class HTTP:
+    """Moves parcels as a client elsewhere does."""
+
+    def __init__(self, pod: RunningPod) -> None:
+        self._client = pod.client
+
+    @contextlib.contextmanager
+    def sent(self, parcel: str, parts: list[Any]) -> Any:
+        answer = self._client.put(f"/api/parcels/{parcel}", content=b"".join(parts))
+        assert answer.json() == {"success": True}
+        yield
+
+    def received(self, parcel: str) -> bytes:
+        answer = self._client.get(f"/api/parcels/{parcel}")
+        assert answer.status_code == 200, answer.text
+        return answer.content
 
 
-def _fetch(pod: RunningPod, name: str, *, allow_pickle: bool = False) -> httpx.Response:
-    return pod.client.post("/api/values/fetch/", json={"name": name, "allow_pickle": allow_pickle})
+class Memory:
+    """Moves parcels as a client on the same machine does."""
+
+    def __init__(self, pod: RunningPod) -> None:
+        self.path = pod.client.get("/pod/counter/").json()["path"]
+
+    @contextlib.contextmanager
+    def sent(self, parcel: str, parts: list[Any]) -> Any:
+        with handover.Counter(self.path) as counter:
+            fd = handover.sealed(parts)
+            counter.offer(parcel, fd)
+            os.close(fd)
+            yield
+
+    def received(self, parcel: str) -> bytes:
+        with handover.Counter(self.path) as counter:
+            fd = counter.take(parcel)
+        assert fd is not None
+        with os.fdopen(fd, "rb") as file:
+            return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
 
 
-def test_there_and_back(pod: RunningPod) -> None:
-    assert _put(pod, "there", {"a": [1, None]}).json() == {"success": True}
-    assert pod.text("print(there)") == "{'a': [1, None]}\n"
-    answer = _fetch(pod, "there")
-    fmt = answer.headers["X-Clouditia-Format"]
-    assert values.decode(fmt, answer.content) == {"a": [1, None]}
+@pytest.fixture(params=[HTTP, Memory])
+def ways(request: pytest.FixtureRequest, pod: RunningPod) -> Any:
+    return request.param(pod)
 
 
-def test_a_missing_name_lists_near_ones(pod: RunningPod) -> None:
+def put(pod: RunningPod, ways: Any, **values: object) -> dict[str, Any]:
+    parcel = uuid.uuid4().hex
+    with ways.sent(parcel, pack(values, allow_pickle=True)):
+        answer: dict[str, Any] = pod.client.post("/api/values/", json={"parcel": parcel}).json()
+        return answer
+
+
+def fetch(pod: RunningPod, ways: Any, *names: str, **options: Any) -> Any:
+    wanted = {"names": names, "parcel": uuid.uuid4().hex, **options}
+    answer = pod.client.post("/api/values/fetch/", json=wanted)
+    assert answer.status_code == 200, answer.text
+    if "refused" in answer.json():
+        return answer.json()["refused"]
+    data = ways.received(wanted["parcel"])
+    fd = handover.sealed([data])
+    with os.fdopen(fd, "rb"):
+        return unpack(File(fd), allow_pickle=bool(options))
+
+
+def test_there_and_back(pod: RunningPod, ways: Any) -> None:
+    array = np.arange(500_000.0)
+    assert put(pod, ways, there={"a": [1, None]}, big=array) == {"success": True}
+    # what came is the session's own: it can be changed
+    assert (
+        pod.text("big[0] = 7\nprint(there, big.sum())") == f"{{'a': [1, None]}} {array.sum() + 7}\n"
+    )
+    values = fetch(pod, ways, "there", "big")
+    assert values["there"] == {"a": [1, None]}
+    assert values["big"][0] == 7
+    np.testing.assert_array_equal(values["big"][1:], array[1:])
+
+
+def test_all_values_arrive_or_none(pod: RunningPod, ways: Any) -> None:
+    class Bad:
+        def __reduce__(self) -> Any:
+            return int, ("no number",)
+
+    pod.run("first = second = 'before'")
+    assert "no number" in put(pod, ways, first=1, second=Bad())["refused"]
+    assert pod.text("print(first, second)") == "before before\n"
+
+
+def test_a_missing_name_lists_near_ones(pod: RunningPod, ways: Any) -> None:
     pod.run("accuracy = 1")
-    answer = _fetch(pod, "acuracy")
-    assert answer.status_code == 400
-    assert "accuracy" in answer.json()["error"]
+    assert "accuracy" in fetch(pod, ways, "acuracy")
 
 
-def test_what_needs_pickle_comes_only_when_allowed(pod: RunningPod) -> None:
-    pod.run("class Thing: pass\nthing = Thing()")
-    refused = _fetch(pod, "thing")
-    assert refused.status_code == 400
-    assert "--trust-pickle" in refused.json()["error"]
-    assert _fetch(pod, "thing", allow_pickle=True).headers["X-Clouditia-Format"] == "cloudpickle"
+def test_what_needs_pickle_comes_only_when_allowed(pod: RunningPod, ways: Any) -> None:
+    pod.run("class Thing:\n    def __reduce__(self): return str, ('unpickled',)\nthing = Thing()")
+    refused = fetch(pod, ways, "thing")
+    assert "--trust-pickle" in refused
+    assert "to_numpy" in refused
+    assert fetch(pod, ways, "thing", allow_pickle=True) == {"thing": "unpickled"}
 
 
-def test_a_function_goes_up(pod: RunningPod) -> None:
+def test_a_function_goes_up(pod: RunningPod, ways: Any) -> None:
     def double(x: int) -> int:
         return 2 * x
 
-    _put(pod, "double", double)
+    put(pod, ways, double=double)
     assert pod.text("print(double(21))") == "42\n"
 
 
 def test_only_identifiers_are_names(pod: RunningPod) -> None:
-    assert _put(pod, "a b", 1).status_code == 400
-    assert _fetch(pod, "__import__('os')").status_code == 400
+    wanted = {"names": ["__import__('os')"], "parcel": "a" * 32}
+    assert pod.client.post("/api/values/fetch/", json=wanted).status_code == 400
+    wanted = {"names": ["a"], "parcel": "../../etc"}
+    assert pod.client.post("/api/values/fetch/", json=wanted).status_code == 400
 
 
-def test_a_value_leaves_no_file_behind(pod: RunningPod) -> None:
+def test_a_value_leaves_no_file_and_no_descriptor_behind(pod: RunningPod, ways: Any) -> None:
     code = "import os; print(sorted(n for n in os.listdir(os.environ['IPYTHONDIR'] + '/..')))"
-    before = pod.text(code)
-    _put(pod, "passing", b"x" * 1000)
-    _fetch(pod, "passing")
-    assert pod.text(code) == before
+    process = psutil.Process(pod.process.pid)
+
+    def once() -> tuple[str, int]:
+        put(pod, ways, passing=b"x" * 3_000_000)
+        fetch(pod, ways, "passing")
+        return pod.text(code), process.num_fds()
+
+    once()
+    before = once()
+    for _ in range(5):
+        assert once() == before
+
+
+def test_a_value_too_big_for_the_session_is_refused(pod: RunningPod) -> None:
+    *small, big = pack({"huge": np.zeros(3 << 30, "u1")}, allow_pickle=False)
+    fd = handover.memory()
+    handover.write(fd, small)
+    # zeros that nobody has to write
+    os.ftruncate(fd, size_of(small) + size_of([big]))
+    handover.seal(fd)
+    parcel = uuid.uuid4().hex
+    with handover.Counter(Memory(pod).path) as counter:
+        counter.offer(parcel, fd)
+        os.close(fd)
+        answer = pod.client.post("/api/values/", json={"parcel": parcel}).json()
+    assert "not enough memory" in answer["refused"]
+    assert pod.text("print('huge' in globals())") == "False\n"
+
+
+def test_a_retry_binds_once_and_says_so(pod: RunningPod, ways: Any) -> None:
+    parcel = uuid.uuid4().hex
+    with ways.sent(parcel, pack({"once": 1}, allow_pickle=True)):
+        assert pod.client.post("/api/values/", json={"parcel": parcel}).json() == {"success": True}
+        pod.run("once = 2")
+        assert pod.client.post("/api/values/", json={"parcel": parcel}).json() == {"success": True}
+    assert pod.text("print(once)") == "2\n"
+    gone = pod.client.post("/api/values/", json={"parcel": uuid.uuid4().hex})
+    assert gone.status_code == 400
+    assert "Send it again" in gone.json()["error"]
+
+
+def held_parcels(pod: RunningPod) -> int:
+    """Return how many parcels the pod has."""
+    links = []
+    for fd in Path(f"/proc/{pod.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(str(fd.readlink()))
+    return sum("memfd:clouditia" in link for link in links)
+
+
+def busy(pod: RunningPod) -> tuple[str, Callable[[], None]]:
+    """Start a run that ends when it is told to; return its id, and what tells it."""
+    run_id = uuid.uuid4().hex
+    begun, end = uuid.uuid4().hex, uuid.uuid4().hex
+    code = (
+        f"import os, time\nopen({begun!r}, 'w').close()\n"
+        f"while not os.path.exists({end!r}): time.sleep(0.01)"
+    )
+    threading.Thread(target=pod.run, args=(code,), kwargs={"run_id": run_id}, daemon=True).start()
+    workspace = pod.folder / "workspace"
+    while not (workspace / begun).exists():
+        pass
+    return run_id, (workspace / end).touch
+
+
+def test_values_wait_for_the_cell_that_runs(pod: RunningPod, ways: Any) -> None:
+    pod.run("late = 'before'")
+    _, end = busy(pod)
+    answers: list[Any] = []
+    sender = threading.Thread(target=lambda: answers.append(put(pod, ways, late="after")))
+    sender.start()
+    end()
+    sender.join()
+    assert answers == [{"success": True}]
+    assert pod.text("print(late)") == "after\n"
+
+
+def test_who_leaves_while_values_wait_changes_nothing(pod: RunningPod, ways: Any) -> None:
+    pod.run("late = 'before'")
+    _, end = busy(pod)
+    parcel = uuid.uuid4().hex
+    with (
+        ways.sent(parcel, pack({"late": "after"}, allow_pickle=True)),
+        pytest.raises(httpx.ReadTimeout),
+    ):
+        pod.client.post("/api/values/", json={"parcel": parcel}, timeout=0.3)
+    while held_parcels(pod):  # the pod hears of it at once
+        pass
+    end()
+    assert pod.text("print(late)") == "before\n"
+
+
+# Handing over: what is refused, and what is left where somebody is killed
+
+
+def test_memory_that_could_change_is_refused(pod: RunningPod) -> None:
+    way = Memory(pod)
+    with handover.Counter(way.path) as counter:
+        fd = handover.memory()
+        os.write(fd, b"changing")
+        with pytest.raises(handover.NoHandoverError):
+            counter.offer("a" * 32, fd)
+        os.close(fd)
+    with pytest.raises(Exception, match="not sealed"):
+        handover.check(os.open(__file__, os.O_RDONLY))
+
+
+def test_a_socket_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(handover.NoHandoverError):
+        handover.Counter(str(tmp_path / "none"))
+    with pytest.raises(handover.NoHandoverError):
+        handover.Counter("/run/docker.sock")
+    (tmp_path / "file").touch()
+    with pytest.raises(handover.NoHandoverError):
+        handover.Counter(str(tmp_path / "file"))
+
+
+_OFFERS = """
+import os, sys
+from clouditia_jupyter.values.handover import Counter, sealed
+counter = Counter(sys.argv[1])
+counter.offer("c" * 32, sealed([b"x" * 50_000_000]))
+print("offered", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_nothing_stays_of_a_client_that_is_killed(pod: RunningPod) -> None:
+    way = Memory(pod)
+    client = subprocess.Popen(
+        [sys.executable, "-c", _OFFERS, way.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"offered\n"
+        assert held_parcels(pod) == 1
+        client.kill()
+    while held_parcels(pod):  # the pod hears of it at once
+        pass
+    with handover.Counter(way.path) as counter:
+        assert counter.take("c" * 32) is None
+
+
+@pytest.mark.parametrize("victim", ["pod", "kernel"])
+def test_nothing_stays_of_a_session_that_is_killed(fresh_pod: RunningPod, victim: str) -> None:
+    way = Memory(fresh_pod)
+    put(fresh_pod, way, big=np.zeros(10_000_000))
+    wanted = {"names": ["big"], "parcel": uuid.uuid4().hex}
+    fresh_pod.client.post("/api/values/fetch/", json=wanted)
+    family = psutil.Process(fresh_pod.process.pid).children(recursive=True)
+    if victim == "kernel":
+        for process in family:
+            process.kill()
+        # what it left at the counter is whole
+        assert len(way.received(wanted["parcel"])) > 80_000_000
+    os.kill(fresh_pod.process.pid, signal.SIGKILL)
+    fresh_pod.process.wait()
+    # memory without a name ends with those who hold it
+    assert psutil.wait_procs(family)[1] == []
+    left = [path for path in Path(way.path).parent.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in left) < 1_000_000

@@ -1,30 +1,33 @@
-"""The variables of the cells, to and from files."""
+"""The variables of the cells, to and from parcels in files."""
 
 from __future__ import annotations
 
-import difflib
+from pathlib import Path
 from typing import Any
 
-from clouditia_jupyter import values
 from clouditia_jupyter.errors import ValueTransferError
+from clouditia_jupyter.values.parcel import File, chosen, pack, unpack
 
 
 def bind(namespace: dict[str, Any], command: dict[str, Any]) -> dict[str, Any]:
-    """Put the value in a file into the namespace."""
-    namespace[command["name"]] = values.load(command["format"], command["path"])
+    """Put all values of the parcel in a file into the namespace, or none, and say why not."""
+    try:
+        with Path(command["path"]).open("rb") as file:
+            values = unpack(File(file.fileno()), allow_pickle=True)
+    except ValueTransferError as error:
+        return {"refused": str(error)}
+    namespace.update(values)
     return {}
 
 
 def fetch(namespace: dict[str, Any], command: dict[str, Any]) -> dict[str, Any]:
-    """Encode a variable into a file; return its ``format``, or why not."""
-    name = command["name"]
-    if name not in namespace:
-        public = [key for key in namespace if not key.startswith("_")]
-        near = ", ".join(difflib.get_close_matches(name, public, n=5, cutoff=0.5))
-        hint = f" Near names: {near}." if near else ""
-        return {"refused": f"The session has no variable {name!r}.{hint}"}
-    path = command["path"]
+    """Write a parcel of variables into a file; return its ``size``, or why there is none."""
     try:
-        return {"format": values.dump(namespace[name], path, allow_pickle=command["allow_pickle"])}
+        values = chosen(namespace, command["names"])
+        parts = pack(values, allow_pickle=command["allow_pickle"])
     except ValueTransferError as error:
         return {"refused": str(error)}
+    with Path(command["path"]).open("wb") as file:
+        for part in parts:
+            file.write(part)
+        return {"size": file.tell()}
