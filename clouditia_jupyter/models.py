@@ -168,6 +168,8 @@ class GPUSession(Shown):
     hourly_rate, cost, ended_at, stop_reason
         EUR per hour, EUR so far, and when and why it ended (``"user"``, ``"cost_limit"``, …); the
         stock service sends none of them.
+    cost_since
+        In an overview only: the moment that ``cost`` is of, from which on it grows.
     clock_rate
         Seconds that are billed for each real one: 1 but on a platform with a simulated clock.
     """
@@ -201,6 +203,7 @@ class GPUSession(Shown):
     cost: float | None = _wire(_optional(float), None)
     ended_at: datetime | None = _wire(parse_time, None)
     stop_reason: str = _wire(str, "")
+    cost_since: datetime | None = _wire(parse_time, None)
     clock_rate: float = _wire(float, 1.0)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -77,6 +77,20 @@ class Proxy:
         return StreamingResponse(
             _chunks(answer), answer.status_code, headers=dict(_passed_back(answer.headers.items()))
         )
+
+    async def ask(self, record: PodRecord, path: str, seconds: float) -> dict[str, Any] | None:
+        """Return what the pod says at ``path``; None where it does not within ``seconds``."""
+        import httpx
+
+        try:
+            answer = await self._connections().get(
+                record.url + path,
+                headers={"Authorization": f"Bearer {record.token}"},
+                timeout=seconds,
+            )
+        except httpx.TransportError:
+            return None
+        return answer.json() if answer.is_success else None
 
     async def close(self) -> None:
         """End the connections."""

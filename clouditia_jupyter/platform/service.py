@@ -15,6 +15,7 @@ from clouditia_jupyter.platform.activity import Activity
 from clouditia_jupyter.platform.catalogue import Catalogue
 from clouditia_jupyter.platform.changes import Changes
 from clouditia_jupyter.platform.clock import Clock
+from clouditia_jupyter.platform.glances import Glances
 from clouditia_jupyter.platform.launcher import Launcher, PodRecord
 from clouditia_jupyter.platform.lifecycle import Lifecycle
 from clouditia_jupyter.platform.proxy import Proxy
@@ -64,7 +65,7 @@ class Service:
 
     Attributes
     ----------
-    store, clock, catalogue, changes, lifecycle, pulse, limits, proxy, activity
+    store, clock, catalogue, changes, lifecycle, pulse, limits, proxy, glances, activity
         The parts.
     """
 
@@ -94,6 +95,7 @@ class Service:
         self.pulse = Pulse(store, clock, launcher, self.lifecycle)
         self.limits = Limits(store, clock, self.lifecycle)
         self.proxy = Proxy(on_silence=self.pulse.look_now)
+        self.glances = Glances(self.proxy)
         self._launcher = launcher
         self._watches: list[asyncio.Task[None]] = []
 
@@ -118,6 +120,7 @@ class Service:
         await asyncio.gather(*self._watches, return_exceptions=True)
         await self.lifecycle.close()
         await self.pulse.note()
+        await self.glances.close()
         await self.proxy.close()
         await self._launcher.close()
         self.store.close()

@@ -66,13 +66,17 @@ def load(connection: Connection, session_id: str) -> Session:
 
 
 def listing(
-    connection: Connection, account_id: str, statuses: Collection[str] | None = None
+    connection: Connection,
+    account_id: str,
+    statuses: Collection[str] | None = None,
+    limit: int | None = None,
 ) -> list[Session]:
-    """Return the account's sessions, newest first."""
+    """Return the account's sessions, newest first; at most ``limit`` of them."""
     query = select(sessions).where(sessions.c.account_id == account_id)
     if statuses is not None:
         query = query.where(sessions.c.status.in_(statuses))
-    return _with_gpus(connection, query.order_by(sessions.c.created_at.desc(), sessions.c.id))
+    query = query.order_by(sessions.c.created_at.desc(), sessions.c.id).limit(limit)
+    return _with_gpus(connection, query)
 
 
 def in_status(connection: Connection, *statuses: str) -> list[Row[Any]]:

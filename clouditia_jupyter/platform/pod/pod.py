@@ -35,6 +35,7 @@ from clouditia_jupyter.platform.pod.parcels import PARCEL_ID, Parcels
 from clouditia_jupyter.platform.pod.processes import memory_in_use
 from clouditia_jupyter.platform.pod.run import Run
 from clouditia_jupyter.platform.pod.sandbox import Sandbox
+from clouditia_jupyter.platform.pod.use import Gauge
 
 _log = logging.getLogger(__name__)
 _RUN_ID = re.compile(r"[0-9A-Za-z_-]{8,80}")
@@ -44,6 +45,8 @@ _VARIABLES = "clouditia_jupyter.platform.pod.variables"
 _GRACE_SECONDS = 10.0
 #: How much later than its session's limit a pod ends by itself: first it is the platform's turn.
 _LATE_SECONDS = 3.0
+#: How many runs a glance shows.
+_RECENT_RUNS = 20
 
 
 class Pod:
@@ -74,6 +77,7 @@ class Pod:
         self.kernel = Kernel(sandbox, "main", log, self._kernel_died, self.outside)
         self.jobs = Jobs(sandbox, jobs)
         self.namespaces = Namespaces(sandbox, self._runs_folder, log)
+        self._gauge = Gauge()
         self._restarting: asyncio.Task[None] | None = None
         self._replacing = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
@@ -175,6 +179,15 @@ class Pod:
     def summaries(self) -> list[dict[str, Any]]:
         """Return what is known of each run, the newest first."""
         return [run.summary() for run in reversed(self._runs.values())]
+
+    async def glance(self) -> dict[str, Any]:
+        """Return what a panel shows of the session: its latest runs, and what it uses.
+
+        Nothing in it moves while nothing happens, so that two of them can be compared.
+        """
+        latest = list(self._runs.values())[: -_RECENT_RUNS - 1 : -1]
+        use = await asyncio.to_thread(self._gauge.read, self.limits.cuda_devices)
+        return {"runs": [run.headline() for run in latest], "use": use}
 
     async def restart(self, reason: str) -> None:
         """Replace the kernel with a fresh one; runs that had not finished are lost."""

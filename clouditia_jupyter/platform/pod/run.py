@@ -163,13 +163,18 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Return what the list of runs says of this one."""
         end = self.finished or time.time()
+        seconds = round(end - self.started, 3) if self.started else 0.0
+        return {**self.headline(), "seconds": seconds, "events": len(self.log)}
+
+    def headline(self) -> dict[str, Any]:
+        """Return the same, less what moves: ``seconds`` is None until it has ended."""
+        over = self.started is not None and self.finished is not None
         return {
             "run_id": self.run_id,
             "status": self.status,
             "started_at": self.started,
-            "seconds": round(end - self.started, 3) if self.started else 0.0,
+            "seconds": round((self.finished or 0) - (self.started or 0), 3) if over else None,
             "first_line": next((line for line in self.code.splitlines() if line.strip()), "")[:200],
-            "events": len(self.log),
         }
 
 

@@ -12,8 +12,9 @@ from clouditia_jupyter.platform import allocation, answers, bodies, ledger, sess
 from clouditia_jupyter.platform.money import to_eur
 from clouditia_jupyter.platform.routes.access import PREFIX, REFUSALS, Account, PlatformService
 from clouditia_jupyter.platform.routes.sessions import CLUSTER_ID
+from clouditia_jupyter.platform.service import Service
 
-CAPABILITIES = ("idempotency", "wait")
+CAPABILITIES = ("idempotency", "wait", "overview")
 _PLACE = "This machine"
 _LIVE = ("running",)
 
@@ -41,25 +42,7 @@ async def inventory(
         raise InvalidRequestError(
             f"There is no cluster {cluster_id!r}; leave it out, or use {CLUSTER_ID!r}."
         )
-    usage = await service.store.run(allocation.usage)
-    return answers.InventoryAnswer(
-        inventory=[
-            answers.StockItem(
-                gpu_type=kind.slug,
-                gpu_name=kind.name,
-                available=usage[kind.slug].total - usage[kind.slug].in_use,
-                on_demand=0,
-                in_use=usage[kind.slug].in_use,
-                total=usage[kind.slug].total,
-                price_per_hour=kind.price_per_hour,
-                datacenter=_PLACE,
-                datacenter_code="LOCAL",
-                cluster_id=CLUSTER_ID,
-                cluster_name=_PLACE,
-            )
-            for kind in service.catalogue.types.values()
-        ]
-    )
+    return answers.InventoryAnswer(inventory=await service.store.run(stock_items, service))
 
 
 @router.get("/clusters/")
@@ -138,6 +121,27 @@ async def lambda_result(
 ) -> answers.Refusal:
     """Not on this platform."""
     raise _no_lambda()
+
+
+def stock_items(connection: Connection, service: Service) -> list[answers.StockItem]:
+    """Return the GPU types on offer, and how many are free."""
+    usage = allocation.usage(connection)
+    return [
+        answers.StockItem(
+            gpu_type=kind.slug,
+            gpu_name=kind.name,
+            available=usage[kind.slug].total - usage[kind.slug].in_use,
+            on_demand=0,
+            in_use=usage[kind.slug].in_use,
+            total=usage[kind.slug].total,
+            price_per_hour=kind.price_per_hour,
+            datacenter=_PLACE,
+            datacenter_code="LOCAL",
+            cluster_id=CLUSTER_ID,
+            cluster_name=_PLACE,
+        )
+        for kind in service.catalogue.types.values()
+    ]
 
 
 def _no_lambda() -> UnsupportedError:

@@ -36,6 +36,9 @@ class LifeCalls:
     async def state(self, request: Request) -> Response:
         return ok(session_id=self._pod.session_id, busy=self._pod.kernel.busy)
 
+    async def glance(self, request: Request) -> Response:
+        return ok(**await self._pod.glance())
+
     async def stop(self, request: Request) -> Response:
         self._pod.outside.close()  # who follows it would hold up the end
         self._stop()
@@ -47,5 +50,6 @@ class LifeCalls:
             Route("/pod/assign/", self.assign, methods=["POST"]),
             Route("/pod/tell/", self.tell, methods=["POST"]),
             Route("/pod/", self.state, methods=["GET"]),
+            Route("/pod/glance/", self.glance, methods=["GET"]),
             Route("/pod/stop/", self.stop, methods=["POST"]),
         ]
