@@ -84,6 +84,11 @@ class Account:
         """Close the connections; sessions go on."""
         self._transport.close()
 
+    @property
+    def transport(self) -> Transport:
+        """What sends the requests."""
+        return self._transport
+
     # Offer
 
     def get_inventory(self, cluster_id: str | None = None) -> Inventory:

@@ -215,6 +215,18 @@ class GPUManager(Account):
             return self._lifecycle.last_state(session)
         return self._lifecycle.wait_stopped(session, timeout, say)
 
+    def pause_session(self, session_id: str | GPUSession) -> GPUSession:
+        """Pause a session and return it: its files are kept, its GPUs are released.
+
+        Raises
+        ------
+        UnsupportedError
+            If the platform does not do that.
+        """
+        sid = arguments.session_id(session_id)
+        self._post("sessions/pause", session_id=sid)
+        return self._lifecycle.get(sid)
+
     def get_session(self, session_id: str | GPUSession) -> GPUSession:
         """Return the session as it is now."""
         return self._lifecycle.get(arguments.session_id(session_id))

@@ -216,6 +216,27 @@ class Transport:
             request, decode, idempotent=method == "GET" if idempotent is None else idempotent
         )
 
+    def changed(
+        self, path: str, tag: str, *, timeout: float | None = None
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Return an answer with its tag; None where ``tag`` is still that of the answer.
+
+        Raises
+        ------
+        APIError, ConnectionFailedError
+            As for :meth:`call`; a GET that is made again soon is not worth another try now.
+        """
+        headers = {"If-None-Match": tag} if tag else None
+
+        def decode(response: httpx.Response, body: bytes) -> tuple[str, dict[str, Any]] | None:
+            if response.status_code == 304 and tag:
+                return None
+            answer = decode_answer(response.status_code, body.replace(self._key, b"***"))
+            return response.headers.get("etag", ""), answer
+
+        request = self.request("GET", path, headers=headers, timeout=timeout)
+        return self.exchange(request, decode, idempotent=False)
+
     def exchange(
         self,
         request: httpx.Request,
