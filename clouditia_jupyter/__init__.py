@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         load_ipython_extension,
         unload_ipython_extension,
     )
+    from clouditia_jupyter.notebook.panel.panel import panel
 
 #: Where each public name lives; the names that are not here are errors.
 _HOMES = {
@@ -65,6 +66,7 @@ _HOMES = {
     "RunResult": "client.results",
     "ShellResult": "client.results",
     "load_ipython_extension": "notebook.extension",
+    "panel": "notebook.panel.panel",
     "unload_ipython_extension": "notebook.extension",
 }
 
@@ -106,6 +108,7 @@ __all__ = [
     "WaitTimeoutError",
     "__version__",
     "load_ipython_extension",
+    "panel",
     "unload_ipython_extension",
 ]
 

@@ -49,6 +49,7 @@ PUBLIC_NAMES = [
     "WaitTimeoutError",
     "__version__",
     "load_ipython_extension",
+    "panel",
     "unload_ipython_extension",
 ]
 

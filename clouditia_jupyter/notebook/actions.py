@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from clouditia_jupyter.notebook.connection import Connection
+    from clouditia_jupyter.notebook.panel.panel import Panel
     from clouditia_jupyter.notebook.whole_notebook import WholeNotebook
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "inventory",
     "key",
     "logs",
+    "panel",
     "queue",
     "rename",
     "runs",
@@ -203,6 +205,13 @@ def queue(context: Context, arguments: Namespace) -> pd.DataFrame | None:
     asked = wanted(job.gpu_config)
     say(f"Ticket {job.queue_id[:8]}: {job.status}{place}{made}, asks for {asked}")
     return frames.attempts(answer["attempts"])
+
+
+def panel(context: Context, arguments: Namespace) -> Panel:
+    """Return the control panel."""
+    from clouditia_jupyter.notebook.panel.panel import open_panel
+
+    return open_panel(context.shell, context.connection.settings, context.connection)
 
 
 def key(context: Context, arguments: Namespace) -> None:

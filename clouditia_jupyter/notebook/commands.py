@@ -91,6 +91,7 @@ _YES = _flag("-y", "--yes", help="do not ask for confirmation")
 
 COMMANDS: tuple[Command, ...] = (
     Command("status", "which platform and account, what is running and what it costs"),
+    Command("panel", "the control panel: all of this by button, live beside the work"),
     Command("inventory", "the GPUs on offer, with prices, as a DataFrame"),
     Command(
         "create",

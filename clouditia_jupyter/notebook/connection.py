@@ -33,13 +33,15 @@ class Connection:
 
     Attributes
     ----------
+    settings
+        As given.
     current
         The full id of the session that cells run in; None where none was chosen.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.current: str | None = None
-        self._settings = settings
+        self.settings = settings
         self._service: Service | None = None
         self._manager: GPUManager | None = None
         # our own session keys stay in here
@@ -53,21 +55,27 @@ class Connection:
         assert self._service is not None, "nothing is open yet"
         return self._service
 
-    def open(self) -> GPUManager:
+    def open(self, *, start: bool = True) -> GPUManager:
         """Return the manager for the service that the settings name now.
 
-        A local platform is started where none runs, and found again where it came back at another
-        port.
+        A local platform is found again where it came back at another port.
+
+        Parameters
+        ----------
+        start
+            Whether to start a local platform where none runs.
 
         Raises
         ------
         ClouditiaError
             If there is no such service, or it refuses the key.
         """
-        named = self._settings.remote_service()
-        folder = self._settings.state_folder()
+        named = self.settings.remote_service()
+        folder = self.settings.state_folder()
         if self._manager is not None and self._service == (named or starter.find(folder)):
             return self._manager
+        if named is None and not start and starter.find(folder) is None:
+            raise ConnectionFailedError("The platform of this machine does not run now.")
         before = self._service
         self.close()
         if named is None:
@@ -90,7 +98,7 @@ class Connection:
         # not at the top: a platform that has to start does so while this loads
         from clouditia_jupyter.client.manager import GPUManager
 
-        return GPUManager(service.api_key, service.computing_url, self._settings.timeout)
+        return GPUManager(service.api_key, service.computing_url, self.settings.timeout)
 
     def close(self) -> None:
         """Close what is open; sessions and the platform run on."""
@@ -143,7 +151,7 @@ class Connection:
             from clouditia_jupyter.client.live import LiveSession
 
             key = self.open().generate_sdk_key(session.id, name="notebook cells")
-            live = LiveSession(key, self.service.editor_url, self._settings.timeout)
+            live = LiveSession(key, self.service.editor_url, self.settings.timeout)
             self._lives[session.id] = live
         return session, live
 
@@ -182,7 +190,11 @@ class Connection:
         live = self._lives.pop(session_id, None)
         if live is not None:
             live.close()
-        self._known = {w: s for w, s in self._known.items() if s.id != session_id}
+        self.forget_names(session_id)
+
+    def forget_names(self, session_id: str) -> None:
+        """Drop what is known of a session, and leave a cell alone that may be running in it."""
+        self._known = {w: s for w, s in list(self._known.items()) if s.id != session_id}
         self._meters.pop(session_id, None)
 
     def require_running(self, session: GPUSession) -> None:

@@ -37,4 +37,6 @@ def unload_ipython_extension(ipython: InteractiveShell) -> None:
     magics.whole.remove()
     if comms := sys.modules.get("clouditia_jupyter.notebook.comms"):
         comms.withdraw(ipython)
+    if panels := sys.modules.get("clouditia_jupyter.notebook.panel.panel"):
+        panels.close_panel(ipython)
     magics.close()

@@ -16,26 +16,13 @@ from clouditia_jupyter.errors import (
 from clouditia_jupyter.models import CREATION_STEPS, LIVE_STATUSES, format_duration
 from clouditia_jupyter.notebook import resolve
 from clouditia_jupyter.notebook.output import UpdatingLine, can_ask, confirmed, say
-from clouditia_jupyter.notebook.wording import described, money
+from clouditia_jupyter.notebook.wording import described, money, step_words
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from clouditia_jupyter.models import GPUSession
     from clouditia_jupyter.notebook.actions import Context
-
-_STEP_WORDS = {
-    "queued": "queued",
-    "validating": "checking the request",
-    "powering_on": "powering the machine on",
-    "waiting_power": "waiting for power",
-    "waiting_nodes": "waiting for the machine",
-    "waiting_k8s": "waiting for the cluster",
-    "deploying": "deploying",
-    "waiting_ready": "starting the kernel",
-    "ready": "ready",
-    "error": "failed",
-}
 
 
 def create(context: Context, arguments: Namespace) -> None:
@@ -130,7 +117,7 @@ class _Progress:
     def __call__(self, session: GPUSession) -> None:
         self.session = session
         step = session.creation_step or session.status
-        words = _STEP_WORDS.get(step, step)
+        words = step_words(step)
         if step in CREATION_STEPS:
             number, of = CREATION_STEPS.index(step) + 1, len(CREATION_STEPS)
             words = f"{'■' * number}{'□' * (of - number)}  {words}"

@@ -80,6 +80,10 @@ class ClouditiaMagics(Magics, Settings):
         # the transformer takes it off where it should be
         raise UsageError("%%local stands alone on the first line of a cell")
 
+    def connection(self) -> Connection:
+        """Return what cells run over; it opens when it is first used."""
+        return self._parts()[0].connection
+
     def connection_now(self) -> Connection | None:
         """Return what is open already; opens nothing."""
         return None if self._made is None else self._made[0].connection

@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from clouditia_jupyter.models import GPUSession, QueueJob
     from clouditia_jupyter.notebook.meter import Meter
 
+_STEP_WORDS = {
+    "queued": "queued",
+    "validating": "checking the request",
+    "powering_on": "powering the machine on",
+    "waiting_power": "waiting for power",
+    "waiting_nodes": "waiting for the machine",
+    "waiting_k8s": "waiting for the cluster",
+    "deploying": "deploying",
+    "waiting_ready": "starting the kernel",
+    "ready": "ready",
+    "error": "failed",
+}
+
 
 def money(value: float | None, currency: str = "EUR") -> str:
     """Return an amount to read: cents, or four digits where cents would say nothing."""
@@ -21,6 +34,11 @@ def money(value: float | None, currency: str = "EUR") -> str:
         return f"? {currency}"
     digits = 4 if 0.00005 <= abs(value) < 0.1 else 2
     return f"{value:.{digits}f} {currency}"
+
+
+def step_words(step: str) -> str:
+    """Return what a session that is made is doing in a ``creation_step``."""
+    return _STEP_WORDS.get(step, step)
 
 
 def masked(key: str) -> str:
