@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from clouditia_jupyter.platform.pod.sandbox import find_bwrap
@@ -34,10 +36,16 @@ def where(tmp_path: Path) -> Iterator[dict[str, Any]]:
             text=True,
         )
     assert process.stdout is not None
-    yield json.loads(process.stdout.readline())
+    told = json.loads(process.stdout.readline())
+    yield told
     process.stdout.close()
-    process.terminate()
+    platform = psutil.Process(told["pid"])
+    pods = platform.children()
+    platform.terminate()
     process.wait(30)
+    for pod in pods:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            pod.kill()
 
 
 def test_a_full_disk_is_said_and_the_session_outlives_it(where: dict[str, Any]) -> None:
