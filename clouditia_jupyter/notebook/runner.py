@@ -17,6 +17,7 @@ from clouditia_jupyter.notebook.output import can_ask, footnote, say
 from clouditia_jupyter.notebook.parcel import Packer, Parcel
 from clouditia_jupyter.notebook.render import Renderer
 from clouditia_jupyter.notebook.resolve import label
+from clouditia_jupyter.notebook.variables import bring_back
 from clouditia_jupyter.notebook.wording import money, spent
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Runner:
             footnote(self._shell, f"{where} · {cost}" if where else cost)
         require_success(self._connection, session, ending, self._renderer)
         if arguments.output:
-            self._bring_back(live, arguments.output)
+            bring_back(self._shell, live, arguments.output, trust_pickle=arguments.trust_pickle)
 
     def _limit(self, arguments: Namespace) -> Limit | None:
         """Return the limit that comes first; asks nobody where there is none."""
@@ -147,10 +148,6 @@ class Runner:
                     Event(seq=0, type="stream", content={"name": name, "text": text})
                 )
         result.raise_for_error()
-
-    def _bring_back(self, live: LiveSession, pairs: Mapping[str, str]) -> None:
-        values = live.pull_all(dict.fromkeys(pairs.values()))
-        self._shell.user_ns.update({local: values[remote] for local, remote in pairs.items()})
 
 
 def send(
