@@ -24,7 +24,8 @@
     │   └── ServiceUnavailableError   502, 503, or an HTML page instead of an answer
     ├── SessionLostError              the pod, or the kernel in it, is gone
     ├── ValueTransferError            a variable that cannot cross
-    └── RemoteError                   the code of a cell raised; also the builtin class it names
+    ├── RemoteError                   the code of a cell raised; also the builtin class it names
+    └── RemoteErrors                  a cell failed in one or more of several sessions
 
 An :class:`APIError` is the same thing on both ends: the platform raises it, one handler writes its
 ``code`` and ``status`` into the error envelope, and the client's transport makes the same class
@@ -280,3 +281,65 @@ def remote_error(ename: str, evalue: str, traceback: Sequence[str] = ()) -> Remo
         error.msg = evalue
     error.ename, error.evalue, error.remote_traceback = ename, evalue, list(traceback)
     return error
+
+
+class RemoteErrors(ClouditiaError):  # noqa: N818  (it stands for several)
+    """A cell failed in one or more of the sessions that it ran in.
+
+    Made by :func:`remote_errors`. Where it failed everywhere with the same builtin class, it is
+    that class too.
+
+    Attributes
+    ----------
+    errors
+        What was raised, by the session's name.
+    total
+        In how many sessions it ran.
+    """
+
+    errors: dict[str, BaseException]
+    total: int
+
+    def __str__(self) -> str:
+        failed = "; ".join(f"{name}: {_named(error)}" for name, error in self.errors.items())
+        return f"failed in {len(self.errors)} of {self.total} sessions: {failed}"
+
+    def _render_traceback_(self) -> list[str]:
+        lines = []
+        for name, error in self.errors.items():
+            render = getattr(error, "_render_traceback_", lambda error=error: [_named(error)])
+            lines += [f"── {name} ──", *render(), ""]
+        return [*lines, f"RemoteErrors: {self}"]
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def remote_errors(errors: Mapping[str, BaseException], total: int) -> RemoteErrors:
+    """Return the one exception that stands for those of several sessions."""
+    builtin = {_builtin_of(error) for error in errors.values()}
+    alike = len(builtin) == 1 and len(errors) == total
+    cls = _remote_errors_class(builtin.pop() if alike else "")
+    group = cls.__new__(cls)
+    group.errors, group.total = dict(errors), total
+    group.args = (str(group),)
+    return group
+
+
+def _builtin_of(error: BaseException) -> str:
+    """Return the name of the builtin class that a remote error is; empty where it is none."""
+    builtin = getattr(builtins, getattr(error, "ename", ""), None)
+    return error.ename if isinstance(error, RemoteError) and _is(error, builtin) else ""
+
+
+def _is(error: RemoteError, cls: Any) -> bool:
+    return isinstance(cls, type) and isinstance(error, cls)
+
+
+@cache
+def _remote_errors_class(ename: str) -> type[RemoteErrors]:
+    if not ename:
+        return RemoteErrors
+    bases = (RemoteErrors, getattr(builtins, ename))
+    return type("RemoteErrors", bases, {"__module__": __name__})

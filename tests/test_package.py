@@ -37,6 +37,7 @@ PUBLIC_NAMES = [
     "QueueJob",
     "QueueJobNotFoundError",
     "RemoteError",
+    "RemoteErrors",
     "RequestTimeoutError",
     "RunResult",
     "ServiceUnavailableError",

@@ -87,9 +87,6 @@ _SOME_RUN = _arg(
     offers="run",
     help="beginning of its id; the newest unfinished one by default, else the newest",
 )
-_TRUST_PICKLE = _flag(
-    "--trust-pickle", help="unpickle what comes back; that runs code of the session's choice here"
-)
 _YES = _flag("-y", "--yes", help="do not ask for confirmation")
 
 COMMANDS: tuple[Command, ...] = (
@@ -191,29 +188,6 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
-        "push",
-        "send variables to a session",
-        (
-            _arg(
-                "names",
-                nargs="+",
-                metavar="a,b=EXPR",
-                offers="variable",
-                help="names here, or names there and what they are to be",
-            ),
-            _IN_SESSION,
-        ),
-    ),
-    Command(
-        "pull",
-        "bring variables back from a session",
-        (
-            _arg("names", nargs="+", metavar="c,d=NAME", help="names there, or new names for them"),
-            _IN_SESSION,
-            _TRUST_PICKLE,
-        ),
-    ),
-    Command(
         "rename",
         "give a session another name",
         (
@@ -294,6 +268,13 @@ RUN = Command(
     (
         _IN_SESSION,
         _arg(
+            "--on",
+            type=arguments.sessions,
+            metavar="all/a,b,c",
+            offers="session",
+            help="in several sessions at the same time; what -o brings is a dict by session",
+        ),
+        _arg(
             "-i",
             "--input",
             action="append",
@@ -310,7 +291,6 @@ RUN = Command(
             metavar="c,d=NAME",
             help="variables to bring back afterwards",
         ),
-        _TRUST_PICKLE,
         _flag("--auto", help="send variables that the cell uses and the session lacks"),
         _arg(
             "--timeout",

@@ -5,7 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from IPython.core.error import UsageError
+
 from clouditia_jupyter.errors import (
+    AmbiguousIdError,
     APIError,
     ClouditiaError,
     ConnectionFailedError,
@@ -17,6 +20,8 @@ from clouditia_jupyter.notebook import resolve, starter
 from clouditia_jupyter.notebook.meter import Meter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clouditia_jupyter.client.live import LiveSession
     from clouditia_jupyter.client.manager import GPUManager
     from clouditia_jupyter.config import Service, Settings
@@ -128,6 +133,36 @@ class Connection:
             except SessionNotFoundError:
                 self.current = None
         return resolve.only_running(manager.list_sessions())
+
+    def sessions(self, words: Sequence[str]) -> list[GPUSession]:
+        """Return the running sessions that ``words`` mean, in that order; ``all`` means all.
+
+        Raises
+        ------
+        UsageError
+            If a word means none or several, or two words the same one.
+        SessionNotFoundError
+            If all are meant and none runs.
+        SessionStateError
+            If one does not run.
+        """
+        known = self.open().list_sessions()
+        if list(words) == ["all"]:
+            running = [session for session in known if session.status == "running"]
+            found = sorted(running, key=resolve.label)
+            if not found:
+                resolve.only_running(found)
+        else:
+            try:
+                found = [resolve.session(known, word) for word in words]
+            except (SessionNotFoundError, AmbiguousIdError) as error:
+                raise UsageError(str(error)) from None
+        for number, session in enumerate(found):
+            if session.id in (other.id for other in found[:number]):
+                raise UsageError(f"--on names session {resolve.label(session)} twice")
+            self.require_running(session)
+            self._keep(session.id, session)
+        return found
 
     def live(self, word: str | None = None) -> tuple[GPUSession, LiveSession]:
         """Return a session to run code in; after the first time, without a request.

@@ -59,6 +59,11 @@ class Ending:
     interrupted: bool = False
     killed: bool = False
 
+    @property
+    def well(self) -> bool:
+        """Whether it ran to its end, and nobody stopped it."""
+        return self.status == "ok" and not self.interrupted and not self.past
+
     def note_error(self, content: dict[str, Any]) -> None:
         """Note a traceback, be it one after which the run goes on."""
         self.error, self.shown = content, not content.get("final")

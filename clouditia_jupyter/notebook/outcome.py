@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from clouditia_jupyter.errors import (
     AuthenticationError,
@@ -11,6 +11,7 @@ from clouditia_jupyter.errors import (
     ConnectionFailedError,
     NotFoundError,
     PermissionDeniedError,
+    RemoteError,
     SessionLostError,
     SessionStateError,
     WaitTimeoutError,
@@ -67,36 +68,48 @@ def require_success(
     SessionLostError
         If the kernel in the session went away.
     """
-    if ending.status != "ok" or ending.interrupted or ending.past:
-        _fail(connection, session, ending, renderer)
+    if ending.well:
+        return
+    if ending.past:
+        if ending.error:
+            say("\n".join(ending.error.get("traceback") or ()))
+        for event in ending.behind:
+            renderer.show(event)
+    elif ending.interrupted and ending.killed:
+        say(killed(session))
+    error = cause(connection, session, ending)
+    if isinstance(error, (RemoteError, Interrupted)):
+        error = Failure(error, ending, renderer).error
+    raise error
 
 
-def _fail(
-    connection: Connection, session: GPUSession, ending: Ending, renderer: Renderer
-) -> NoReturn:
+def cause(
+    connection: Connection, session: GPUSession, ending: Ending
+) -> RemoteError | Interrupted | ClouditiaError:
+    """Return the exception that stands for how a run ended; see :func:`require_success`."""
     error = ending.error
     trace = list(error.get("traceback") or ())
     if ending.past:
-        if error:
-            say("\n".join(trace))
-        for event in ending.behind:
-            renderer.show(event)
         did = "it was interrupted"
         if ending.killed:
             did = "its kernel was killed, and its variables are gone"
-        raise WaitTimeoutError(f"The cell {ending.past}, so {did}. {_billing(connection, session)}")
+        return WaitTimeoutError(
+            f"The cell {ending.past}, so {did}. {_billing(connection, session)}"
+        )
     if ending.interrupted:
-        if ending.killed:
-            say(f"The kernel of session {label(session)} was killed: its variables are gone.")
-        raise Failure(Interrupted(trace), ending, renderer).error
+        return Interrupted(trace)
     if ending.status == "error":
-        raised = remote_error(error.get("ename", ""), error.get("evalue", ""), trace)
-        raise Failure(raised, ending, renderer).error
+        return remote_error(error.get("ename", ""), error.get("evalue", ""), trace)
     connection.forget(session.id)
     reason = error.get("evalue") or "The kernel died; its variables are gone."
-    raise SessionLostError(
+    return SessionLostError(
         f"The cell was lost in session {label(session)}: {reason} {_billing(connection, session)}"
     )
+
+
+def killed(session: GPUSession) -> str:
+    """Return what is said of a kernel that a second interrupt killed."""
+    return f"The kernel of session {label(session)} was killed: its variables are gone."
 
 
 def _billing(connection: Connection, session: GPUSession) -> str:

@@ -128,6 +128,13 @@ class Packer:
         note = f"{label(session)}: {'; '.join(parts)}." if parts else ""
         return Parcel({**self._given, **values}, note)
 
+    def seal(self) -> None:
+        """Make every value the bytes that go out, for several sessions at once."""
+        # what encodes values is heavy
+        from clouditia_jupyter.client.transfer import encoded
+
+        self._given = {name: encoded(value) for name, value in self._given.items()}
+
     def _small(self, name: str) -> Any:
         """Return a value as bytes, unless there are too many of them."""
         if name not in self._packed:

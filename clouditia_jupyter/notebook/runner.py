@@ -17,8 +17,7 @@ from clouditia_jupyter.notebook.output import can_ask, footnote, say
 from clouditia_jupyter.notebook.parcel import Packer, Parcel
 from clouditia_jupyter.notebook.render import Renderer
 from clouditia_jupyter.notebook.resolve import label
-from clouditia_jupyter.notebook.variables import bring_back
-from clouditia_jupyter.notebook.wording import money, spent
+from clouditia_jupyter.notebook.wording import money, spent, spent_in_all
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -69,12 +68,17 @@ class Runner:
         """
         if arguments.bg and arguments.output:
             raise UsageError("with --bg there is nothing to bring back yet: leave -o out")
+        if arguments.on and arguments.session:
+            raise UsageError("give --on or --session, not both")
         packer = Packer(
             self._shell,
             arguments.input,
             code if arguments.auto else None,
             self._settings.auto_limit,
         )
+        if arguments.on:
+            self._fan_out(arguments, code, packer)
+            return
         limit = self._limit(arguments)
         if arguments.bg:
             self._begin(arguments, code, packer, limit)
@@ -99,15 +103,38 @@ class Runner:
             footnote(self._shell, f"{where} · {cost}" if where else cost)
         require_success(self._connection, session, ending, self._renderer)
         if arguments.output:
-            bring_back(self._shell, live, arguments.output, trust_pickle=arguments.trust_pickle)
+            self._bring_back(live, arguments.output)
 
-    def _limit(self, arguments: Namespace) -> Limit | None:
+    def _fan_out(self, arguments: Namespace, code: str, packer: Packer) -> None:
+        # most cells run in one session
+        from clouditia_jupyter.notebook.fan_out import FanOut
+
+        sessions = self._connection.sessions(arguments.on)
+        fan_out = FanOut(
+            self._shell, self._connection, sessions, lambda s: self._limit(arguments, s)
+        )
+        if arguments.bg:
+            fan_out.begin(code, packer)
+            return
+        try:
+            fan_out.run(code, packer, arguments.output)
+        finally:
+            done = [branch for branch in fan_out.branches if branch.values]
+            for name in arguments.output if done else ():
+                self._shell.user_ns[name] = {b.name: b.values[name] for b in done}
+            took = [(b.session, b.ending.seconds) for b in fan_out.branches if b.ending.seconds]
+            if took and can_ask(self._shell) and self._settings.footer:
+                rows = [(self._connection.meter(session), seconds) for session, seconds in took]
+                footnote(self._shell, spent_in_all(rows))
+
+    def _limit(self, arguments: Namespace, session: GPUSession | None = None) -> Limit | None:
         """Return the limit that comes first; asks nobody where there is none."""
         limits = []
         if arguments.timeout is not None:
             limits.append(Limit(arguments.timeout, f"ran longer than {arguments.timeout} s"))
         if arguments.max_cost is not None:
-            session, _ = self._connection.live(arguments.session)
+            if session is None:
+                session, _ = self._connection.live(arguments.session)
             seconds = self._connection.meter(session).seconds_for(arguments.max_cost)
             if seconds < threading.TIMEOUT_MAX:  # else it is never reached
                 limits.append(Limit(seconds, f"has cost {money(arguments.max_cost)}"))
@@ -148,6 +175,10 @@ class Runner:
                     Event(seq=0, type="stream", content={"name": name, "text": text})
                 )
         result.raise_for_error()
+
+    def _bring_back(self, live: LiveSession, pairs: Mapping[str, str]) -> None:
+        values = live.pull_all(dict.fromkeys(pairs.values()))
+        self._shell.user_ns.update({local: values[remote] for local, remote in pairs.items()})
 
 
 def send(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from clouditia_jupyter.models import format_duration, gigabytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from clouditia_jupyter.models import GPUSession, QueueJob
@@ -108,10 +108,26 @@ def wanted(gpu_config: Mapping[str, Any]) -> str:
 
 def spent(session: GPUSession, meter: Meter, seconds: float) -> str:
     """Return the line below a cell: its time, its GPU, its cost, and the session's so far."""
-    parts = [format_duration(seconds) if seconds >= 60 else f"{seconds:.2f} s", session.gpu_type]
-    if (cost := meter.cost_of(seconds)) is not None:
+    return _line_of(seconds, session.gpu_type, meter.cost_of(seconds), meter.so_far())
+
+
+def spent_in_all(rows: Sequence[tuple[Meter, float]]) -> str:
+    """Return the line below a cell that ran in several sessions, of each meter and seconds."""
+    costs = [meter.cost_of(seconds) for meter, seconds in rows]
+    so_far = [meter.so_far() for meter, _ in rows]
+    return _line_of(
+        max(seconds for _, seconds in rows),
+        f"{len(rows)} sessions",
+        None if None in costs else sum(filter(None, costs)),
+        None if None in so_far else sum(filter(None, so_far)),
+    )
+
+
+def _line_of(seconds: float, where: str, cost: float | None, so_far: float | None) -> str:
+    parts = [format_duration(seconds) if seconds >= 60 else f"{seconds:.2f} s", where]
+    if cost is not None:
         parts.append(money(cost))
-    if (so_far := meter.so_far()) is not None:
+    if so_far is not None:
         parts.append(f"{money(so_far)} so far")
     return " · ".join(part for part in parts if part)
 

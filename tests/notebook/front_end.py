@@ -23,14 +23,15 @@ class FrontEnd:
         Every message on iopub so far, in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, create: bool = True) -> None:
         self.manager, self.client = start_new_kernel(kernel_name="python3")
         self.seen: list[Message] = []
         self._poller = zmq.Poller()
         for channel in (self.client.iopub_channel, self.client.stdin_channel):
             self._poller.register(channel.socket, zmq.POLLIN)
         self.run("%load_ext clouditia_jupyter\n%config ClouditiaMagics.footer = False")
-        self.run("%clouditia create --gpu nvidia-rtx-3060ti --name remote")
+        if create:
+            self.run("%clouditia create --gpu nvidia-rtx-3060ti --name remote")
 
     def close(self) -> None:
         self.client.stop_channels()

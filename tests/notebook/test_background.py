@@ -12,6 +12,7 @@ from clouditia_jupyter import errors
 from clouditia_jupyter.models import GPUSession
 from clouditia_jupyter.notebook import resolve
 from tests.notebook.front_end import FrontEnd, error_of, text_of
+from tests.notebook.gate import Gate
 from tests.notebook.test_run import CREATE, execute, remote
 from tests.notebook.test_run import text_of as text_of_cell
 
@@ -37,9 +38,10 @@ def state(request: pytest.FixtureRequest, state: Path) -> Path:
     return folder
 
 
-def until(path: Path) -> str:
-    """Return code that runs until a file is there."""
-    return f"import os, time\nwhile not os.path.exists({str(path)!r}): time.sleep(0.01)\n"
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    with Gate() as made:
+        yield made
 
 
 def session_in(shell: Shell, manager: GPUManager, name: str) -> GPUSession:
@@ -79,20 +81,20 @@ def _until_done(stream: Any, *_ignored: Any) -> None:
 
 
 def test_a_new_notebook_shows_a_run_from_its_beginning_and_goes_on_live(
-    local: Local, tmp_path: Path
+    local: Local, gate: Gate
 ) -> None:
-    marker = tmp_path / "go"
     code = (
         "from IPython.display import HTML, display\nprint('first')\n"
         "h = display('old', display_id=True)\ndisplay(HTML('<b>rich</b>'))\n"
-        f"{until(marker)}h.update('new')\nprint('last')\n6 * 7"
+        f"{gate.code}h.update('new')\nprint('last')\n6 * 7"
     )
     _, begun, other = execute(CREATE, remote(code, "--bg"), "1 + 1")
     assert "goes on by itself in remote" in text_of_cell(begun)
     assert "%clouditia attach" in text_of_cell(begun)
     assert other.outputs[0].data["text/plain"] == "2"
 
-    _, attached = execute(f"open({str(marker)!r}, 'w').close()", "%clouditia attach")
+    gate.open()
+    _, attached = execute("0", "%clouditia attach")
     assert text_of_cell(attached) == "first\nlast\n"
     kinds = [o.output_type for o in attached.outputs]
     assert kinds == ["stream", "display_data", "display_data", "stream", "execute_result"]
@@ -130,10 +132,9 @@ def front_end(local: Local) -> Iterator[FrontEnd]:
 
 
 def test_an_interrupt_of_attach_detaches_and_the_run_goes_on(
-    front_end: FrontEnd, tmp_path: Path
+    front_end: FrontEnd, gate: Gate
 ) -> None:
-    marker = tmp_path / "go"
-    begun = text_of(front_end.run(remote(f"print('begun')\n{until(marker)}print('done')", "--bg")))
+    begun = text_of(front_end.run(remote(f"print('begun')\n{gate.code}print('done')", "--bg")))
     short = begun.split()[1]
     for _ in range(2):
         cell = front_end.send("%clouditia attach")
@@ -144,7 +145,7 @@ def test_an_interrupt_of_attach_detaches_and_the_run_goes_on(
         assert f"%clouditia cancel {short}" in text_of(outputs)
         assert error_of(outputs)["ename"] == "KeyboardInterrupt"
         assert error_of(outputs)["traceback"] == ["KeyboardInterrupt"]
-    marker.write_text("")
+    gate.open()
     assert text_of(front_end.run(f"%clouditia attach {short}")) == "begun\ndone\n"
 
 
@@ -229,14 +230,13 @@ def test_runs_are_a_table_of_one_session_or_all(local: Local) -> None:
         shell.run("%clouditia runs --all --session one")
 
 
-def test_logs_are_what_was_printed_so_far(local: Local, tmp_path: Path, capsys: Capture) -> None:
+def test_logs_are_what_was_printed_so_far(local: Local, gate: Gate, capsys: Capture) -> None:
     shell, manager = local
     session_in(shell, manager, "logged")
-    marker = tmp_path / "go"
     lines = [str(n) for n in range(100)]
     code = (
         "import sys\nprint(*range(100), sep='\\n', flush=True)\n"
-        f"print('to stderr', file=sys.stderr, flush=True)\n{until(marker)}1 / 0"
+        f"print('to stderr', file=sys.stderr, flush=True)\n{gate.code}1 / 0"
     )
     run_id = begin(shell, code)
 
@@ -249,7 +249,7 @@ def test_logs_are_what_was_printed_so_far(local: Local, tmp_path: Path, capsys: 
         assert state_of(shell, run_id) == "running"
     assert said == [*lines, "to stderr"]
     assert logs("--tail 3") == ["98", "99", "to stderr"]
-    marker.write_text("")
+    gate.open()
     assert ended(shell, run_id) == "error"
     said = logs(run_id)
     assert said[:101] == [*lines, "to stderr"]

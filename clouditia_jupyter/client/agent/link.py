@@ -124,8 +124,7 @@ class Agent(httpx.BaseTransport):
         return _answer(self._lines.exchange({"op": "restart", "id": secrets.token_hex(16)}))
 
     def _put(self, request: httpx.Request, parcel: str) -> httpx.Response:
-        body = cast("httpx.SyncByteStream", request.stream)
-        self._transfers.send(parcel, body, int(request.headers["Content-Length"]))
+        self._transfers.send(parcel, cast("httpx.SyncByteStream", request.stream))
         return httpx.Response(200, json={"success": True})
 
     def _get(self, request: httpx.Request, parcel: str) -> httpx.Response:
