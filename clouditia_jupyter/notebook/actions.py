@@ -16,6 +16,7 @@ from clouditia_jupyter.notebook.background import attach, cancel, logs, runs
 from clouditia_jupyter.notebook.cards import session_card
 from clouditia_jupyter.notebook.lifecycle import create, stop
 from clouditia_jupyter.notebook.output import display, say
+from clouditia_jupyter.notebook.variables import pull, push
 from clouditia_jupyter.notebook.wording import described, masked, money, wanted
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ __all__ = [
     "key",
     "logs",
     "panel",
+    "pull",
+    "push",
     "queue",
     "rename",
     "runs",

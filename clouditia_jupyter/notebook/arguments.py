@@ -8,6 +8,8 @@ from __future__ import annotations
 import ast
 import re
 from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import suppress
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -72,24 +74,39 @@ def variable(text: str) -> str:
 
 def inputs(text: str) -> dict[str, str]:
     """Return expressions by remote name: ``a,b=f(x, 1)`` is ``{"a": "a", "b": "f(x, 1)"}``."""
-    # the list has the grammar of a call's arguments, so Python's own parser splits it
-    try:
-        call = ast.parse(f"_({text})", mode="eval").body
-    except SyntaxError:
-        raise ArgumentTypeError(f"must be like a,b=expression, not {text!r}") from None
-    assert isinstance(call, ast.Call)
     pairs: dict[str, str] = {}
-    for item in call.args:
-        if not isinstance(item, ast.Name):
+    for item in _items(text):
+        if isinstance(item, ast.keyword) and item.arg is not None:
+            pairs[item.arg] = ast.unparse(item.value)
+        elif isinstance(item, ast.Name):
+            pairs[item.id] = item.id
+        elif isinstance(item, ast.expr) and not isinstance(item, ast.Starred):
             raise ArgumentTypeError(f"{ast.unparse(item)!r} needs a name: name={ast.unparse(item)}")
-        pairs[item.id] = item.id
-    for keyword in call.keywords:
-        if keyword.arg is None:
+        else:
             raise ArgumentTypeError(f"must be like a,b=expression, not {text!r}")
-        pairs[keyword.arg] = ast.unparse(keyword.value)
     if not pairs:
         raise ArgumentTypeError("names no variable")
     return pairs
+
+
+def _items(text: str) -> Iterator[ast.expr | ast.keyword]:
+    """Cut a list at those commas that stand between two arguments of a call, in any order."""
+    if not text.strip():
+        return
+    start = ""
+    # one comma at the end is none between two
+    for piece in text.strip().removesuffix(",").split(","):
+        start = f"{start},{piece}" if start else piece
+        if not start.strip():
+            raise ArgumentTypeError(f"must be like a,b=expression, not {text!r}")
+        with suppress(SyntaxError):
+            call = ast.parse(f"_({start})", mode="eval").body
+            assert isinstance(call, ast.Call)
+            yield from call.args
+            yield from call.keywords
+            start = ""
+    if start:
+        raise ArgumentTypeError(f"must be like a,b=expression, not {text!r}")
 
 
 def outputs(text: str) -> dict[str, str]:

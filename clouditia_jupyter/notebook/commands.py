@@ -87,6 +87,9 @@ _SOME_RUN = _arg(
     offers="run",
     help="beginning of its id; the newest unfinished one by default, else the newest",
 )
+_TRUST_PICKLE = _flag(
+    "--trust-pickle", help="unpickle what comes back; that runs code of the session's choice here"
+)
 _YES = _flag("-y", "--yes", help="do not ask for confirmation")
 
 COMMANDS: tuple[Command, ...] = (
@@ -185,6 +188,29 @@ COMMANDS: tuple[Command, ...] = (
             _SOME_RUN,
             _IN_SESSION,
             _arg("--tail", type=arguments.count, metavar="N", help="only the last N lines"),
+        ),
+    ),
+    Command(
+        "push",
+        "send variables to a session",
+        (
+            _arg(
+                "names",
+                nargs="+",
+                metavar="a,b=EXPR",
+                offers="variable",
+                help="names here, or names there and what they are to be",
+            ),
+            _IN_SESSION,
+        ),
+    ),
+    Command(
+        "pull",
+        "bring variables back from a session",
+        (
+            _arg("names", nargs="+", metavar="c,d=NAME", help="names there, or new names for them"),
+            _IN_SESSION,
+            _TRUST_PICKLE,
         ),
     ),
     Command(
@@ -291,6 +317,7 @@ RUN = Command(
             metavar="c,d=NAME",
             help="variables to bring back afterwards",
         ),
+        _TRUST_PICKLE,
         _flag("--auto", help="send variables that the cell uses and the session lacks"),
         _arg(
             "--timeout",

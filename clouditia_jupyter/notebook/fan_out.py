@@ -20,6 +20,7 @@ from clouditia_jupyter.notebook.labelled import REFRESH, outputs_of
 from clouditia_jupyter.notebook.outcome import GONE, cause, explained, killed
 from clouditia_jupyter.notebook.output import say
 from clouditia_jupyter.notebook.parcel import Parcel
+from clouditia_jupyter.notebook.variables import brought
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -99,13 +100,17 @@ class FanOut:
         self._arrived = threading.Event()
         self._interrupts = 0
 
-    def run(self, code: str, packer: Packer, wanted: Mapping[str, str]) -> None:
+    def run(
+        self, code: str, packer: Packer, wanted: Mapping[str, str], *, trust_pickle: bool
+    ) -> None:
         """Run ``code`` to its end everywhere.
 
         Parameters
         ----------
         wanted
             Names to bring back from each session, by local name.
+        trust_pickle
+            Whether they may come as pickles, which run code here.
 
         Raises
         ------
@@ -115,7 +120,7 @@ class FanOut:
             If the user interrupted it.
         """
         self._prepare(packer)
-        self._each(lambda branch: self._follow(branch, code, wanted))
+        self._each(lambda branch: self._follow(branch, code, wanted, trust_pickle))
         passed_on = 0
         while True:
             try:
@@ -179,7 +184,9 @@ class FanOut:
 
     # On a branch's own thread
 
-    def _follow(self, branch: Branch, code: str, wanted: Mapping[str, str]) -> None:
+    def _follow(
+        self, branch: Branch, code: str, wanted: Mapping[str, str], trust_pickle: bool
+    ) -> None:
         try:
             stream = branch.stream = self._send(branch, code, {})
             if self._interrupts:
@@ -188,8 +195,7 @@ class FanOut:
             renderer = cast("Renderer", _Passed(self, branch))
             branch.ending = follow(stream, renderer, branch.live, branch.limit)
             if branch.ending.status == "ok":
-                values = branch.live.pull_all(dict.fromkeys(wanted.values())) if wanted else {}
-                branch.values = {name: values[there] for name, there in wanted.items()}
+                branch.values = brought(branch.live, wanted, trust_pickle=trust_pickle)
         except Exception as error:
             branch.error = branch.error or error
         finally:

@@ -17,6 +17,7 @@ from clouditia_jupyter.notebook.output import can_ask, footnote, say
 from clouditia_jupyter.notebook.parcel import Packer, Parcel
 from clouditia_jupyter.notebook.render import Renderer
 from clouditia_jupyter.notebook.resolve import label
+from clouditia_jupyter.notebook.variables import bring_back
 from clouditia_jupyter.notebook.wording import money, spent, spent_in_all
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Runner:
             footnote(self._shell, f"{where} · {cost}" if where else cost)
         require_success(self._connection, session, ending, self._renderer)
         if arguments.output:
-            self._bring_back(live, arguments.output)
+            bring_back(self._shell, live, arguments.output, trust_pickle=arguments.trust_pickle)
 
     def _fan_out(self, arguments: Namespace, code: str, packer: Packer) -> None:
         # most cells run in one session
@@ -117,7 +118,8 @@ class Runner:
             fan_out.begin(code, packer)
             return
         try:
-            fan_out.run(code, packer, arguments.output)
+            trust = arguments.trust_pickle
+            fan_out.run(code, packer, arguments.output, trust_pickle=trust)
         finally:
             done = [branch for branch in fan_out.branches if branch.values]
             for name in arguments.output if done else ():
@@ -175,10 +177,6 @@ class Runner:
                     Event(seq=0, type="stream", content={"name": name, "text": text})
                 )
         result.raise_for_error()
-
-    def _bring_back(self, live: LiveSession, pairs: Mapping[str, str]) -> None:
-        values = live.pull_all(dict.fromkeys(pairs.values()))
-        self._shell.user_ns.update({local: values[remote] for local, remote in pairs.items()})
 
 
 def send(

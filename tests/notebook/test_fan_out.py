@@ -132,6 +132,10 @@ def test_failures_are_one_exception(pair: Local, capsys: Capture) -> None:
     assert [type(e).__name__ for e in unlike.value.errors.values()] == ["ValueError", "KeyError"]
     with pytest.raises(errors.RemoteErrors, match=r"a: .*no variable 'near'.*b: .*near"):
         shell.run(remote("nearly = 1", "--on all -o near"))
+    with pytest.raises(errors.RemoteErrors, match=r"a: .*--trust-pickle.*b: .*--trust-pickle"):
+        shell.run(remote("odd = {1, frozenset()}.__class__", "--on all -o odd"))
+    shell.run(remote("odd = type('Odd', (), {'me': me})", "--on all -o odd --trust-pickle"))
+    assert [cls.me for cls in shell.names["odd"].values()] == ["a", "b"]
 
 
 def test_asking_fails_clearly_and_a_limit_holds_for_each(pair: Local, capsys: Capture) -> None:

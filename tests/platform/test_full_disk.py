@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from clouditia_jupyter.platform.pod.sandbox import find_bwrap
@@ -21,10 +23,10 @@ A = "nvidia-rtx-3090"
 
 @pytest.fixture
 def where(tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """Say where a platform is whose state folder has 3 MB."""
+    """Say where a platform is whose state folder has 8 MB."""
     small = tmp_path / "small"
     small.mkdir()
-    disk = ["bwrap", "--dev-bind", "/", "/", "--size", str(3 << 20), "--tmpfs", str(small)]
+    disk = ["bwrap", "--dev-bind", "/", "/", "--size", str(8 << 20), "--tmpfs", str(small)]
     serve = [sys.executable, "-m", "clouditia_jupyter.platform", "--spares", "0"]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
@@ -34,10 +36,16 @@ def where(tmp_path: Path) -> Iterator[dict[str, Any]]:
             text=True,
         )
     assert process.stdout is not None
-    yield json.loads(process.stdout.readline())
+    told = json.loads(process.stdout.readline())
+    yield told
     process.stdout.close()
-    process.terminate()
+    platform = psutil.Process(told["pid"])
+    pods = platform.children()
+    platform.terminate()
     process.wait(30)
+    for pod in pods:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            pod.kill()
 
 
 def test_a_full_disk_is_said_and_the_session_outlives_it(where: dict[str, Any]) -> None:
@@ -55,8 +63,13 @@ def test_a_full_disk_is_said_and_the_session_outlives_it(where: dict[str, Any]) 
                 found = answer.json().get("session", {}).get("status")
             assert found == status
 
+        def create() -> str:
+            answer = computing.post("sessions/create/", json=body)
+            assert answer.status_code == 200, answer.text
+            return str(answer.json()["session"]["id"])
+
         body = {"gpu_type": A, "ram": 1, "vcpu": 1}
-        made = computing.post("sessions/create/", json=body).json()["session"]["id"]
+        made = create()
         reach(made, "running")
         named = {"session_id": made, "name": "x"}
         key = computing.post("sessions/generate-key/", json=named).json()["api_key"]
@@ -88,7 +101,7 @@ def test_a_full_disk_is_said_and_the_session_outlives_it(where: dict[str, Any]) 
         assert run("import os; os.remove('big')")[-1]["content"]["status"] == "ok"
         assert computing.post("sessions/stop/", json={"session_id": made}).status_code == 200
         reach(made, "stopped")
-        again = computing.post("sessions/create/", json=body).json()["session"]["id"]
+        again = create()
         reach(again, "running")
         assert computing.post("sessions/stop/", json={"session_id": again}).status_code == 200
         reach(again, "stopped")

@@ -124,7 +124,8 @@ class Agent(httpx.BaseTransport):
         return _answer(self._lines.exchange({"op": "restart", "id": secrets.token_hex(16)}))
 
     def _put(self, request: httpx.Request, parcel: str) -> httpx.Response:
-        self._transfers.send(parcel, cast("httpx.SyncByteStream", request.stream))
+        body = cast("httpx.SyncByteStream", request.stream)
+        self._transfers.send(parcel, body, int(request.headers["Content-Length"]))
         return httpx.Response(200, json={"success": True})
 
     def _get(self, request: httpx.Request, parcel: str) -> httpx.Response:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import httpx
 
@@ -13,9 +15,14 @@ from clouditia_jupyter.client.agent.lines import Answer, Lines, TruncatedError
 from clouditia_jupyter.client.transport import Transport
 from clouditia_jupyter.errors import APIError, ClouditiaError, SessionLostError, ValueTransferError
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 #: Where the service does not say how large a piece may be.
 _DEFAULT_PIECE = 1 << 16
 _LARGEST_ANSWER = 1 << 20
+#: How many pieces of a parcel are under way at a time, where it is larger than that.
+_LANES, _MUCH = 3, 1 << 20
 #: How long one request waits for the kernel, which may be busy with a cell, in seconds.
 _POLL = 15.0
 
@@ -30,16 +37,38 @@ class Transfers:
         self._piece = 0
         self._largest = _LARGEST_ANSWER
 
-    def send(self, parcel: str, body: Iterable[bytes]) -> None:
-        """Send a parcel's bytes."""
-        size = 0
+    def send(self, parcel: str, body: Iterable[bytes], size: int) -> None:
+        """Send a parcel's bytes, which are ``size``."""
+
+        def write(piece: tuple[int, bytes]) -> None:
+            offset, data = piece
+            self._exchange({"op": "write", "transfer": parcel, "offset": offset}, data)
+
         try:
-            for piece in _in_pieces(body, self._piece_size()):
-                self._exchange({"op": "write", "transfer": parcel, "offset": size}, piece)
-                size += len(piece)
+            for _ in self._at_once(write, _in_pieces(body, self._piece_size()), size):
+                pass
         except BaseException:
             self._drop(parcel)
             raise
+
+    def _at_once(self, work: Callable[[T], R], items: Iterable[T], size: int) -> Iterator[R]:
+        """Yield what ``work`` makes of each item, in order, several at a time where there is much.
+
+        A piece takes the time of a round trip, however short it is.
+        """
+        lanes = _LANES if size > _MUCH else 1
+        with ThreadPoolExecutor(lanes, "clouditia-pieces") as pool:
+            under_way: deque[Future[R]] = deque()
+            try:
+                for item in items:
+                    under_way.append(pool.submit(work, item))
+                    if len(under_way) > 2 * lanes:
+                        yield under_way.popleft().result()
+                while under_way:
+                    yield under_way.popleft().result()
+            finally:
+                for waiting in under_way:
+                    waiting.cancel()
 
     def bind(self, parcel: str) -> dict[str, Any]:
         """Bind a parcel's values; say why not, where that is refused."""
@@ -57,16 +86,27 @@ class Transfers:
 
     def receive(self, parcel: str) -> tuple[int, httpx.SyncByteStream]:
         """Return a parcel's size, and its bytes as they come."""
-        return self._sizes.pop(parcel), _Pieces(self._pieces(parcel))
+        size = self._sizes.pop(parcel)
+        return size, _Pieces(self._pieces(parcel, size))
 
-    def _pieces(self, parcel: str) -> Iterator[bytes]:
-        size = 0
+    def _pieces(self, parcel: str, size: int) -> Iterator[bytes]:
+        starts = range(0, size, _LARGEST_ANSWER)
         try:
-            while piece := self._fetch(parcel, size):
-                yield piece
-                size += len(piece)
+            yield from self._at_once(lambda start: self._piece_at(parcel, start), starts, size)
         finally:
             self._drop(parcel)
+
+    def _piece_at(self, parcel: str, start: int) -> bytes:
+        """Return the bytes from ``start`` to where the next piece begins, or to the end."""
+        parts: list[bytes] = []
+        have = 0
+        while have < _LARGEST_ANSWER:
+            part = self._fetch(parcel, start + have, _LARGEST_ANSWER - have)
+            if not part:
+                break
+            parts.append(part)
+            have += len(part)
+        return b"".join(parts)
 
     def look_up(self, names: list[str], modules: dict[str, str]) -> dict[str, Any]:
         """Say which names the cells have, and import modules that they lack."""
@@ -76,13 +116,14 @@ class Transfers:
             raise ValueTransferError(str(result["refused"]))
         return result
 
-    def _fetch(self, transfer: str, offset: int) -> bytes:
+    def _fetch(self, transfer: str, offset: int, most: int) -> bytes:
         while True:
-            head = {"op": "fetch", "transfer": transfer, "offset": offset, "limit": self._largest}
+            limit = min(most, self._largest)
+            head = {"op": "fetch", "transfer": transfer, "offset": offset, "limit": limit}
             try:
                 return self._exchange(head).body
             except TruncatedError:
-                self._largest = max(self._largest // 2, 1 << 12)
+                self._largest = max(limit // 2, 1 << 12)
 
     def _task(self, transfer: str, command: dict[str, Any]) -> dict[str, Any]:
         head = {"op": "task", "id": transfer, "command": command, "wait": _POLL}
@@ -120,10 +161,10 @@ class _Pieces(httpx.SyncByteStream):
         return self._pieces
 
 
-def _in_pieces(body: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Cut or join what comes into pieces of ``size`` bytes; at least one, which may be empty."""
+def _in_pieces(body: Iterable[bytes], size: int) -> Iterator[tuple[int, bytes]]:
+    """Cut or join what comes into pieces of ``size`` bytes, each with its place."""
     held = bytearray()
-    sent = False
+    start = 0
     for chunk in body:
         view = memoryview(chunk)
         while view:
@@ -131,8 +172,8 @@ def _in_pieces(body: Iterable[bytes], size: int) -> Iterator[bytes]:
             held += taken
             view = view[len(taken) :]
             if len(held) == size:
-                yield bytes(held)
+                yield start, bytes(held)
+                start += size
                 held.clear()
-                sent = True
-    if held or not sent:
-        yield bytes(held)
+    if held:
+        yield start, bytes(held)

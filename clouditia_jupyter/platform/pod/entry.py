@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import ctypes
 import fcntl
 import os
 import resource
@@ -32,8 +31,8 @@ from ipykernel.kernelapp import IPKernelApp
 from clouditia_jupyter.failures import TellsFailures
 from clouditia_jupyter.platform.pod.channels import FAILURE
 from clouditia_jupyter.platform.pod.interrupts import Interrupts
+from clouditia_jupyter.platform.pod.limits import end_with_parent
 
-_PR_SET_PDEATHSIG = 1
 _NUDGE_SECONDS = 0.02
 
 
@@ -196,13 +195,31 @@ def _data_in_use() -> int:
     return 0
 
 
+def _end_with_pod() -> None:
+    """End this process and its group when the pod lets go of the pipe that it began with.
+
+    A fence whose own parent dies as it begins may miss that, and live on: this never does.
+    """
+    pipe = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # what cells start finds an end at once
+    os.close(nothing)
+
+    def wait() -> None:
+        os.read(pipe, 1)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, name="pod", daemon=True).start()
+
+
 def prepare() -> None:
     """Make the process fit to be a session's kernel."""
     # a group of its own, so that an interrupt reaches what the cell started and nobody else
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
     # a kernel whose pod is gone can reach nobody, but would hold its GPU
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
+    _end_with_pod()
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     # IPython puts the working folder where it has it in a local notebook
     del sys.path[0]

@@ -120,7 +120,7 @@ class Kernel:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._sandbox.command(argv),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,  # nothing is written: its end is ours
                 stdout=log,
                 stderr=log,
                 cwd=self._sandbox.folder,

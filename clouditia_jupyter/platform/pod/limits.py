@@ -6,12 +6,15 @@ a container. :mod:`watchdog` sums up the whole process tree.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _GB = 1 << 30
+_PR_SET_PDEATHSIG = 1
 #: Address space that a fresh interpreter with its libraries has mapped before it does anything.
 _BASELINE = 256 << 20
 
@@ -59,7 +62,11 @@ class Limits:
         }
 
     def apply(self) -> None:
-        """Limit the calling process, and what it starts; for use between fork and exec."""
+        """Limit the calling process, and what it starts; for use between fork and exec.
+
+        It ends with its pod as well.
+        """
+        end_with_parent()
         os.sched_setaffinity(0, self.cpus)
         for what, soft in (
             (resource.RLIMIT_DATA, _BASELINE + self.memory_bytes),
@@ -71,6 +78,11 @@ class Limits:
         """Return the expression by which a kernel that runs already limits itself."""
         arguments = (list(self.cpus), self.memory_bytes, self.file_bytes, self.environment())
         return f"{call('configure')}{arguments!r}"
+
+
+def end_with_parent() -> None:
+    """Let the calling process be killed when the one that started it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def call(function: str) -> str:

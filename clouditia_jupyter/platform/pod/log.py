@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import json
 import os
 from array import array
 from bisect import bisect_right
@@ -21,6 +20,10 @@ _CHUNK = 1 << 20
 #: How many bytes may wait in memory for room on the disk; then only how a run ended is noted.
 _MOST_HELD = 4 << 20
 _HOW_IT_ENDED = ("error", "done", "lost")
+_CUT = (
+    b'{"name":"stderr","text":"Output is left out here: the disk that keeps it is full. '
+    b'Free some space on it, then run the cell again.\\n"}'
+)
 _PUNCH_HOLE_KEEP_SIZE = 3
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -45,7 +48,7 @@ class EventLog:
         self._start = 0  # of the first event that is not
         self._size = 0
         self._held = bytearray()  # the last of it, which is not in the file
-        self._full = False
+        self._cut = False
         self._keep = keep
         self._waiting: list[asyncio.Future[None]] = []
         self.closed = False
@@ -58,7 +61,9 @@ class EventLog:
         lines: list[bytes] = []
         for kind, content in events:
             if len(self._held) > _MOST_HELD and kind not in _HOW_IT_ENDED:
-                continue
+                if self._cut:
+                    continue
+                self._cut, kind, content = True, "stream", _CUT
             line = b'{"seq":%d,"type":"%b","content":%b}\n' % (
                 len(self) + 1,
                 kind.encode(),
@@ -80,13 +85,8 @@ class EventLog:
         try:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
-        except OSError as error:
+        except OSError:
             self._held = bytearray(rest)
-            if not self._full:
-                self._full = True
-                text = f"Output cannot be kept ({error.strerror}): free some space on the disk.\n"
-                content = json.dumps({"name": "stderr", "text": text}).encode()
-                self.append([("stream", content)])
         else:
             self._held.clear()
 

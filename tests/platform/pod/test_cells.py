@@ -7,12 +7,15 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from jupyter_client.connect import write_connection_file
 
 from tests.platform.pod.conftest import RunningPod
 
@@ -268,3 +271,27 @@ def test_a_run_after_the_kernel_was_killed_finds_a_fresh_one(
 def runs_of(pod: RunningPod) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = pod.client.get("/api/runs/").json()["runs"]
     return found
+
+
+def test_a_kernel_ends_when_its_pod_lets_go_of_it(tmp_path: Path) -> None:
+    # whatever stands between them: here the kernel's own parent lives on
+    file, _ = write_connection_file(
+        str(tmp_path / "c.json"), ip=str(tmp_path / "k"), transport="ipc"
+    )
+    command = [sys.executable, "-m", "clouditia_jupyter.platform.pod.entry", "-f", file]
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=log, start_new_session=True
+        ) as kernel,
+    ):
+        while not (tmp_path / "k-1").exists():  # its shell channel
+            assert kernel.poll() is None
+        assert kernel.stdin is not None
+        assert kernel.poll() is None
+        kernel.stdin.close()
+        assert kernel.wait(20) == -signal.SIGKILL
+
+
+def test_what_a_cell_starts_finds_no_input(pod: RunningPod) -> None:
+    assert pod.text("import subprocess; print(subprocess.run(['cat']).returncode)") == "0\n"
