@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -43,12 +44,23 @@ class MagicParser(argparse.ArgumentParser):
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """Return the arguments that ``words`` give; unknown ones are refused with near names."""
-        arguments, unknown = self.parse_known_args(list(words))
+        arguments, unknown = self.parse_known_args(_with_negative_values(words))
         if unknown:
             known = [flag for action in self._actions for flag in action.option_strings]
             flag = unknown[0].partition("=")[0]
             self.error(f"{unknown[0]} means nothing here{did_you_mean(flag, known)}")
         return arguments
+
+
+def _with_negative_values(words: Sequence[str]) -> list[str]:
+    """Return ``--limit -5m`` as one word: argparse would take the value for an option."""
+    joined: list[str] = []
+    for word in words:
+        if re.match(r"-\d", word) and joined and re.fullmatch(r"--[a-z-]+", joined[-1]):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 class _HelpAction(argparse.Action):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
+import logging
 import os
 import signal
 import socket
@@ -24,6 +26,8 @@ from clouditia_jupyter.platform.service import Service, Settings
 from clouditia_jupyter.platform.state import StateFolder
 from clouditia_jupyter.platform.store import Store
 
+logger = logging.getLogger(__name__)
+
 #: How long running requests may take to end when the platform leaves; clients come back.
 _GRACE_SECONDS = 2
 _GB = 1 << 30
@@ -36,13 +40,14 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._state = state
+        self._where: dict[str, object] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, then write ``platform.json`` and the ready line."""
         await super().startup(sockets)
         if not self.should_exit:
             settings = self._service.settings
-            where = {
+            self._where = where = {
                 "computing_url": settings.computing_url,
                 "code_editor_url": settings.code_editor_url,
                 "api_key": settings.api_key,
@@ -53,6 +58,18 @@ class Server(uvicorn.Server):
             self._state.announce(where)
             sys.stdout.write(json.dumps(where) + "\n")
             sys.stdout.flush()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after the state folder ten times as seldom as uvicorn looks after itself."""
+        if counter % 10 == 0:
+            if not self._state.path.exists():
+                logger.error("the state folder %s is gone, and the platform ends", self._state.path)
+                self.should_exit = True
+            elif not self._state.is_announced(self._where):
+                # else nobody would find the platform, nor could start another
+                with contextlib.suppress(OSError):
+                    self._state.announce(self._where)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop answering; nobody finds this platform any more."""

@@ -105,6 +105,12 @@ class StateFolder:
         """Write where the platform answers to ``platform.json``, whole or not at all."""
         self._write(self._announcement, json.dumps(where) + "\n")
 
+    def is_announced(self, where: Mapping[str, object]) -> bool:
+        """Return whether ``platform.json`` says so."""
+        with contextlib.suppress(OSError, ValueError):
+            return bool(json.loads(self._announcement.read_text(encoding="utf-8")) == where)
+        return False
+
     def withdraw(self) -> None:
         """Remove ``platform.json``; only the platform that holds the lock has written one."""
         if self._lock is not None:

@@ -78,6 +78,7 @@ def test_times(text: str, seconds: int) -> None:
         ("create --gpu a=b", "whole number, not 'b'"),
         ("create --gpu =2", "must begin with a GPU type"),
         ("create --gpu a --cost-limit -3", "--cost-limit: must be above 0, not -3"),
+        ("create --gpu a --duration-limit -5m", "--duration-limit:"),
         ("create --gpu a --cost-limit nan", "must be above 0, not nan"),
         ("create --gpu a --duration-limit 0", "1 second or more"),
         ("create --gpu a --duration-limit -5", "must be a time such as"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,3 +170,24 @@ def test_a_group_readable_umask_does_not_open_the_state(
         os.umask(before)
     for name in ("platform.json", "account.key", "platform.db", "platform.db-wal"):
         assert stat.S_IMODE((running.state / name).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_text("{no")])
+def test_a_spoilt_announcement_is_written_again(
+    start_platform: Start, spoil: Callable[[Path], Any]
+) -> None:
+    running = start_platform("--spares", "0")
+    announcement = running.state / "platform.json"
+    spoil(announcement)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(announcement.read_text()) == running.where:
+                return
+    raise AssertionError("nobody finds the platform any more")
+
+
+def test_it_leaves_when_its_state_folder_is_removed(start_platform: Start) -> None:
+    running = start_platform("--spares", "0")
+    shutil.rmtree(running.state)
+    assert running.wait_exit() == 0
