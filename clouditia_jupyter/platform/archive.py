@@ -73,7 +73,7 @@ class Archive:
             Whether the session's own files stay.
         """
         found = Identity.read(folder)
-        if found is not None:
+        if found is not None and Path(found.runtime).name.startswith("pod-"):
             shutil.rmtree(found.runtime, ignore_errors=True)
         gone = [folder / name for name in _TRANSIENT]
         if not keep_files:

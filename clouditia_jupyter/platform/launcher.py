@@ -33,6 +33,7 @@ from clouditia_jupyter.platform.pod.processes import kill_tree, runs
 _log = logging.getLogger(__name__)
 _START_TIMEOUT = 90.0
 _STOP_TIMEOUT = 5.0
+_BREATH_SECONDS = 1.0
 _TRIM_SECONDS = 3600.0
 
 
@@ -94,6 +95,7 @@ class Launcher:
         self._owner = ""
         self._live: set[str] = set()
         self._trimming: asyncio.Task[None] | None = None
+        self._closed = False
         self._hidden = hidden
         self._spares_wanted = spares
         self._spares: asyncio.Queue[PodRecord] = asyncio.Queue()
@@ -129,7 +131,8 @@ class Launcher:
             If no pod comes up; with the reason.
         """
         record = await self._take_spare() or await self._start()
-        self._refill()
+        # not at once: the new session's first cells have the machine to themselves
+        asyncio.get_running_loop().call_later(_BREATH_SECONDS, self._refill)
         return record
 
     async def assign(self, record: PodRecord, spec: PodSpec) -> None:
@@ -198,6 +201,7 @@ class Launcher:
 
     async def close(self, *, stop_spares: bool = True) -> None:
         """Let go of all pods; those with a session run on."""
+        self._closed = True
         for task in (self._filling, self._trimming):
             if task is not None:
                 task.cancel()
@@ -216,7 +220,7 @@ class Launcher:
             await asyncio.sleep(_TRIM_SECONDS)
 
     def _refill(self) -> None:
-        if self._filling is None or self._filling.done():
+        if not self._closed and (self._filling is None or self._filling.done()):
             self._filling = asyncio.create_task(self._fill())
 
     async def _fill(self) -> None:

@@ -29,10 +29,10 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
 from clouditia_jupyter.failures import TellsFailures
-from clouditia_jupyter.platform.pod.channels import FAILURE
 from clouditia_jupyter.platform.pod.comms import TARGET
 from clouditia_jupyter.platform.pod.interrupts import Interrupts
 from clouditia_jupyter.platform.pod.limits import end_with_parent
+from clouditia_jupyter.platform.pod.message import FAILURE
 
 _NUDGE_SECONDS = 0.02
 

@@ -11,15 +11,18 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clouditia_jupyter.errors import SessionLostError
-from clouditia_jupyter.platform.pod.channels import PORTS, Channels, Message
+from clouditia_jupyter.platform.pod.message import PORTS, Message
 from clouditia_jupyter.platform.pod.outside import Outside
 from clouditia_jupyter.platform.pod.processes import kill_tree
 from clouditia_jupyter.platform.pod.question import END_OF_INPUT
 from clouditia_jupyter.platform.pod.run import Run
 from clouditia_jupyter.platform.pod.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from clouditia_jupyter.platform.pod.channels import Channels
 
 _ENTRY = "clouditia_jupyter.platform.pod.entry"
 _START_TIMEOUT = 60.0
@@ -128,6 +131,9 @@ class Kernel:
                 env=self._sandbox.environment(os.environ),
                 start_new_session=True,
             )
+        # takes a while to load, in which the process starts on another core
+        from clouditia_jupyter.platform.pod.channels import Channels
+
         self._channels = Channels(self._address, key, self._on_messages)
         self._watcher = asyncio.create_task(self._watch(self._process))
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clouditia_jupyter.platform.pod.channels import Message
 from clouditia_jupyter.platform.pod.comms import TOLD, with_extras
 from clouditia_jupyter.platform.pod.log import EventLog
+from clouditia_jupyter.platform.pod.message import Message
 from clouditia_jupyter.platform.pod.run import OUTPUTS, coalesce
 
 #: Bytes of the log that are kept at least: who follows it is less far behind.

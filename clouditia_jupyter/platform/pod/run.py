@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clouditia_jupyter.platform.pod.channels import FAILURE, Message
 from clouditia_jupyter.platform.pod.comms import TOLD, with_extras
 from clouditia_jupyter.platform.pod.log import EventLog
+from clouditia_jupyter.platform.pod.message import FAILURE, Message
 from clouditia_jupyter.platform.pod.question import Question
 
 #: Kernel messages that are output, and go into the log as they come.
