@@ -25,7 +25,7 @@ _DAY_SECONDS = 86_400.0
 #: What has just ended is not taken for being large.
 _FRESH_SECONDS = _DAY_SECONDS
 #: Of no use without the session.
-_TRANSIENT = ("tmp", "runs/outside.ndjson")
+_TRANSIENT = ("tmp", "runs/outside.ndjson", "pod.json")
 _WORTH_KEEPING = ("runs", "jobs", "workspace", "pod.log")
 
 
