@@ -27,10 +27,8 @@ _PIECE = 1 << 20
 _TYPE = "application/octet-stream"
 
 
-def put(
-    way: Transport, path: str, parts: Sequence[Buffer], size: int, port: int | None = None
-) -> None:
-    """Send a body of ``size`` bytes, to another port of the host where there is one for that.
+def put(way: Transport, path: str, parts: Sequence[Buffer], size: int) -> None:
+    """Send a body of ``size`` bytes.
 
     Raises
     ------
@@ -40,7 +38,7 @@ def put(
         If it is refused.
     """
     headers = {"Content-Type": _TYPE, "Content-Length": str(size)}
-    plain = way.plain_connection(port)
+    plain = way.plain_connection()
     if plain is None:
         request = way.request("PUT", path, content=_Pieces(parts), headers=headers)
         way.exchange(request, lambda r, body: decode_answer(r.status_code, body), idempotent=True)
@@ -58,7 +56,7 @@ def put(
 
 
 @contextmanager
-def get(way: Transport, path: str, port: int | None = None) -> Iterator[Stream]:
+def get(way: Transport, path: str) -> Iterator[Stream]:
     """Open a body, to be read as it comes.
 
     Raises
@@ -70,7 +68,7 @@ def get(way: Transport, path: str, port: int | None = None) -> Iterator[Stream]:
     """
     from clouditia_jupyter.values.parcel import Stream
 
-    plain = way.plain_connection(port)
+    plain = way.plain_connection()
     if plain is None:
         response = way.stream(way.request("GET", path))
         try:
