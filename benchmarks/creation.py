@@ -55,7 +55,7 @@ def _times(shell: InteractiveShell, *, spares: int, rounds: int) -> list[float]:
 
 def _once(shell: InteractiveShell) -> float:
     # a warm pod is one that has had the time to come up; nothing tells from outside
-    time.sleep(2.0)
+    time.sleep(4.0)
     with contextlib.redirect_stdout(io.StringIO()):
         begin = time.perf_counter()
         shell.run_line_magic("clouditia", "create --gpu nvidia-rtx-3090 --vcpu 2 --ram 4")

@@ -39,6 +39,11 @@ class Executed:
         outputs = [o for o in self.outputs(beginning) if o.output_type != "stream"]
         return [o.data[kind] for o in outputs if kind in o.data]
 
+    def results(self, source: str) -> list[str]:
+        """Return what the cells with exactly this source showed as text, in order."""
+        cells = [c for c in self._cells if c.cell_type == "code" and c.source == source]
+        return [output.data["text/plain"] for cell in cells for output in cell.outputs]
+
     def stream(self, beginning: str) -> str:
         """Return what that cell printed."""
         outputs = self.outputs(beginning)
@@ -69,15 +74,22 @@ def processes_in(folder: Path) -> list[list[str]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Executed:
-    build = tmp_path_factory.mktemp("demo")
-    ended = run(build, ROOT / "notebooks" / "01_quickstart.ipynb")
+def executed(build: Path, name: str) -> Executed:
+    ended = run(build, ROOT / "notebooks" / f"{name}.ipynb")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert processes_in(build) == []
-    page = (build / "01_quickstart.html").read_text(encoding="utf-8")
-    assert "<img" in page and "quickstart" in page
-    return Executed(build / "01_quickstart.ipynb", ended.stdout)
+    assert "<img" in (build / f"{name}.html").read_text(encoding="utf-8")
+    return Executed(build / f"{name}.ipynb", ended.stdout)
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Executed:
+    return executed(tmp_path_factory.mktemp("demo"), "01_quickstart")
+
+
+@pytest.fixture(scope="module")
+def like_local(tmp_path_factory: pytest.TempPathFactory) -> Executed:
+    return executed(tmp_path_factory.mktemp("tour"), "02_like_local")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -147,6 +159,44 @@ def test_no_key_or_password_is_in_any_output(quickstart: Executed) -> None:
     assert not KEY.search(quickstart.text)
     assert not KEY.search(quickstart.said)
     assert "password" not in quickstart.text.lower()
+
+
+def test_what_a_cell_uses_goes_along_and_a_figure_comes(like_local: Executed) -> None:
+    assert "sent walk, smoothed; imported numpy as np." in like_local.stream("plt.subplots")
+    assert len(like_local.data("plt.subplots", "image/png")) == 1
+    (text,) = like_local.data("roughness.get", "text/plain")
+    assert text.startswith("('1000',")
+
+
+def test_a_cell_fails_under_the_remote_name(like_local: Executed) -> None:
+    (error,) = like_local.outputs("walk[2_000]")
+    assert (error.output_type, error.ename) == ("error", "IndexError")
+
+
+def test_a_run_in_the_background_is_attached_to_and_listed(like_local: Executed) -> None:
+    assert "goes on by itself in one" in like_local.stream("--bg")
+    assert like_local.stream("%clouditia attach").count("neighbours") == 3
+    assert "<b>as smooth" in like_local.data("%clouditia attach", "text/html")[0]
+    (runs,) = like_local.data("%clouditia runs", "text/plain")
+    assert runs.count("ok") >= 3 and "error" in runs
+
+
+def test_two_sessions_ran_one_cell(like_local: Executed) -> None:
+    areas = like_local.data("--on one,two", "text/plain")
+    assert sorted(area.splitlines()[0] for area in areas) == ["── one ──", "── two ──"]
+    (brought,) = like_local.data("farthest.get", "text/plain")
+    assert re.search(r"\{'one': [\d.]+, 'two': [\d.]+\}", brought)
+
+
+def test_the_whole_notebook_ran_there_for_a_while(like_local: Executed) -> None:
+    assert "('there', (2000,), 1)" in like_local.data("place, walk.shape", "text/plain")
+    assert like_local.data("%%local", "text/plain") == ["'here'"]
+    assert like_local.results("place") == ["'there'", "'here'"]
+
+
+def test_the_tour_leaves_nothing(like_local: Executed) -> None:
+    assert like_local.last().count("is stopped: it ran") == 2
+    assert not KEY.search(like_local.text)
 
 
 MAKES_A_SESSION = (

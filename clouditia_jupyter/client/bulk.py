@@ -27,8 +27,10 @@ _PIECE = 1 << 20
 _TYPE = "application/octet-stream"
 
 
-def put(way: Transport, path: str, parts: Sequence[Buffer], size: int) -> None:
-    """Send a body of ``size`` bytes.
+def put(
+    way: Transport, path: str, parts: Sequence[Buffer], size: int, port: int | None = None
+) -> None:
+    """Send a body of ``size`` bytes, to another port of the host where there is one for that.
 
     Raises
     ------
@@ -38,7 +40,7 @@ def put(way: Transport, path: str, parts: Sequence[Buffer], size: int) -> None:
         If it is refused.
     """
     headers = {"Content-Type": _TYPE, "Content-Length": str(size)}
-    plain = way.plain_connection()
+    plain = way.plain_connection(port)
     if plain is None:
         request = way.request("PUT", path, content=_Pieces(parts), headers=headers)
         way.exchange(request, lambda r, body: decode_answer(r.status_code, body), idempotent=True)
@@ -56,7 +58,7 @@ def put(way: Transport, path: str, parts: Sequence[Buffer], size: int) -> None:
 
 
 @contextmanager
-def get(way: Transport, path: str) -> Iterator[Stream]:
+def get(way: Transport, path: str, port: int | None = None) -> Iterator[Stream]:
     """Open a body, to be read as it comes.
 
     Raises
@@ -68,7 +70,7 @@ def get(way: Transport, path: str) -> Iterator[Stream]:
     """
     from clouditia_jupyter.values.parcel import Stream
 
-    plain = way.plain_connection()
+    plain = way.plain_connection(port)
     if plain is None:
         response = way.stream(way.request("GET", path))
         try:

@@ -54,6 +54,11 @@ class LiveSession:
     clock
         What pauses sleep on, in tests.
 
+    Attributes
+    ----------
+    transfer
+        How variables travel.
+
     Raises
     ------
     AuthenticationError
@@ -80,7 +85,7 @@ class LiveSession:
 
         platform = to(credentials.editor_url(base_url), credentials.session_key(api_key))
         self._route = Route(platform, to)
-        self._transfer = Transfer(self._route)
+        self.transfer = Transfer(self._route)
         self._facts: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -368,7 +373,7 @@ class LiveSession:
             If one of them cannot cross.
         """
         self._need("values")
-        self._transfer.push(values)
+        self.transfer.push(values)
 
     def pull(self, name: str, allow_pickle: bool = False) -> Any:
         """Return the value of the session's variable ``name``.
@@ -392,7 +397,7 @@ class LiveSession:
         See :meth:`pull`.
         """
         self._need("values")
-        return self._transfer.pull(names, allow_pickle=allow_pickle)
+        return self.transfer.pull(names, allow_pickle=allow_pickle)
 
     def look_up(
         self, names: Iterable[str], modules: Mapping[str, str] | None = None

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clouditia_jupyter.client import bulk
 from clouditia_jupyter.client.arguments import identifier
@@ -38,6 +38,21 @@ def encoded(value: Any) -> Encoded:
     return encode(value)
 
 
+class _Shortcuts(NamedTuple):
+    """What a pod has for clients on its own machine.
+
+    Attributes
+    ----------
+    path
+        Of the socket where it hands parcels over; empty for none.
+    port
+        For parcels alone; None for none.
+    """
+
+    path: str = ""
+    port: int | None = None
+
+
 class Transfer:
     """The variables of one session.
 
@@ -45,11 +60,17 @@ class Transfer:
     ----------
     route
         The ways to it.
+
+    Attributes
+    ----------
+    in_memory
+        Whether parcels are handed over in memory where that is possible.
     """
 
     def __init__(self, route: Route) -> None:
+        self.in_memory = True
         self._route = route
-        self._counters: dict[str, str] = {}
+        self._known = ("", _Shortcuts())
 
     def push(self, values: Mapping[str, Any]) -> None:
         """Put values, which may be encoded already, into the session: all of them, or none."""
@@ -64,7 +85,7 @@ class Transfer:
         def send(way: Transport) -> dict[str, Any]:
             with self._offered(way, parcel, parts) as offered:
                 if not offered:
-                    bulk.put(way, f"/api/parcels/{parcel}", parts, size_of(parts))
+                    bulk.put(way, f"/api/parcels/{parcel}", parts, size_of(parts), self._port(way))
                 return way.call("POST", "/api/values/", json={"parcel": parcel}, idempotent=True)
 
         _require(self._route.over(send, idempotent=True))
@@ -81,7 +102,7 @@ class Transfer:
             _require(way.call("POST", "/api/values/fetch/", json=body, idempotent=True))
             fd = self._taken(way, parcel)
             if fd is None:
-                with bulk.get(way, f"/api/parcels/{parcel}") as source:
+                with bulk.get(way, f"/api/parcels/{parcel}", self._port(way)) as source:
                     return unpack(source, allow_pickle=allow_pickle)
             from clouditia_jupyter.values.parcel import File
 
@@ -131,15 +152,7 @@ class Transfer:
 
     def _counter(self, way: Transport) -> Counter | None:
         """Return a connection to where the pod hands over; None where it cannot be reached."""
-        if not self._route.is_direct(way):
-            return None
-        path = self._counters.get(way.base_url)
-        if path is None:
-            try:
-                path = str(way.call("GET", "/pod/counter/").get("path") or "")
-            except ClouditiaError:
-                path = ""
-            self._counters = {way.base_url: path}
+        path = self._shortcuts(way).path if self.in_memory else ""
         if not path:
             return None
         from clouditia_jupyter.values.handover import Counter, NoHandoverError
@@ -147,8 +160,24 @@ class Transfer:
         try:
             return Counter(path)
         except NoHandoverError:
-            self._counters[way.base_url] = ""
+            self._known = (way.base_url, self._known[1]._replace(path=""))
             return None
+
+    def _port(self, way: Transport) -> int | None:
+        """Return the number of the pod's port for parcels; None where it cannot be reached."""
+        return self._shortcuts(way).port
+
+    def _shortcuts(self, way: Transport) -> _Shortcuts:
+        """Return what a pod has besides its API, asking it once."""
+        if not self._route.is_direct(way):
+            return _Shortcuts()
+        if self._known[0] != way.base_url:
+            answer = {}
+            with suppress(ClouditiaError):
+                answer = way.call("GET", "/pod/counter/")
+            found = _Shortcuts(str(answer.get("path") or ""), answer.get("port"))
+            self._known = (way.base_url, found)
+        return self._known[1]
 
 
 def _require(answer: Mapping[str, Any]) -> None:

@@ -129,12 +129,18 @@ class Transport:
         """The headers that the service asks for."""
         return {name: self._headers[name] for name in ("Authorization", "User-Agent")}
 
-    def plain_connection(self) -> http.client.HTTPConnection | None:
-        """Return a new connection for much data; None where only this transport knows the way."""
+    def plain_connection(self, port: int | None = None) -> http.client.HTTPConnection | None:
+        """Return a new connection for much data; None where only this transport knows the way.
+
+        Parameters
+        ----------
+        port
+            Another one of the same host.
+        """
         if not self._is_plain:
             return None
         url = _url(self.base_url, "/")
-        return http.client.HTTPConnection(url.host, url.port, timeout=self.timeout)
+        return http.client.HTTPConnection(url.host, port or url.port, timeout=self.timeout)
 
     def request(
         self,

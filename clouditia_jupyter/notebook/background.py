@@ -90,6 +90,7 @@ def attach(context: Context, arguments: Namespace) -> None:
                 f"%clouditia cancel {short} interrupts it."
             )
             raise Interrupted from None
+        renderer.refresh(stream)
     require_success(context.connection, found.session, ending, renderer)
 
 

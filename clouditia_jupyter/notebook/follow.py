@@ -112,6 +112,7 @@ def follow(
 
 def show_all(stream: EventStream, renderer: Renderer, ending: Ending) -> None:
     """Show a run's events from where the stream is until it is done; note the end in ``ending``."""
+    renderer.begin(stream)
     for event in stream:
         if event.type == "error":
             ending.note_error(event.content)

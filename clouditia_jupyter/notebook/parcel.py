@@ -94,7 +94,11 @@ class Packer:
             raise UsageError(
                 f"no variable is called {expression!r} here{did_you_mean(expression, known)}"
             )
-        return eval(expression, self._shell.user_global_ns, names)
+        try:
+            return eval(expression, self._shell.user_global_ns, names)
+        except Exception as error:
+            # its traceback would be of our own frames alone
+            raise UsageError(f"{expression!r}: {type(error).__name__}: {error}") from None
 
     def _is_users(self, name: str) -> bool:
         """Return whether a name is the user's: not there, not a builtin's, not IPython's own."""

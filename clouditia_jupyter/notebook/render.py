@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
     from clouditia_jupyter.client.events import EventStream
     from clouditia_jupyter.models import Event
+    from clouditia_jupyter.notebook.comms import Widgets
 
 Content = dict[str, Any]
 
 #: Events by which widgets come to be, change and go.
-COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
+COMMS = frozenset({"comm_open", "comm_msg", "comm_close", "comm_target"})
+_VIEW = "application/vnd.jupyter.widget-view+json"
 #: What a cell begins with that a remote cell writes.
 _FIRST_LINE = "%%clouditia_run\n"
 
@@ -37,6 +39,8 @@ class Renderer:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
+        self._run: EventStream | None = None
+        self._printed = False
         self._show: dict[str, Callable[[Content], None]] = {
             "stream": self._stream,
             "display_data": self._display,
@@ -56,24 +60,49 @@ class Renderer:
         """Show one event; types that have no output of their own (``done``) pass."""
         shown = self._show.get(event.type)
         if shown is not None:
+            if self._run is not None and _VIEW in (event.content.get("data") or ()):
+                # made for an earlier notebook, perhaps
+                view = event.content["data"][_VIEW]
+                self._widgets().adopt(str(view.get("model_id")), self._run)
             shown(event.content)
+
+    def begin(self, stream: EventStream) -> None:
+        """Take the events of this run from now on, for the cell that runs now."""
+        self._run = stream
+        if has_front_end(self._shell):
+            self._widgets().begin(stream.run_id)
 
     def relay(self, event: Event, stream: EventStream) -> None:
         """Show what a widget's message changes, and let the user change it from here."""
+        self._flush()
+        self._widgets().relay(event, stream)
+
+    def refresh(self, stream: EventStream) -> None:
+        """Show what has become of the widgets of a run that was shown again."""
+        self._widgets().refresh(stream)
+
+    def _widgets(self) -> Widgets:
         from clouditia_jupyter.notebook.comms import widgets_of
 
-        widgets_of(self._shell).relay(event, stream)
+        return widgets_of(self._shell)
+
+    def _flush(self) -> None:
+        """Send what was printed: it belongs before what comes next."""
+        if self._printed:  # each flush waits for another thread
+            self._printed = False
+            sys.stdout.flush()
+            sys.stderr.flush()
 
     def _stream(self, content: Content) -> None:
         # the names are looked up each time: %%capture and contextlib replace them
         stream: Any = getattr(sys, "stderr" if content.get("name") == "stderr" else "stdout")
         stream.write(content["text"])
+        self._printed = True
         if stream in (sys.__stdout__, sys.__stderr__):
             stream.flush()  # a terminal shows a progress bar's half lines at once
 
     def _display(self, content: Content, *, update: bool = False) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        self._flush()
         self._shell.display_pub.publish(
             data=content.get("data") or {},
             metadata=content.get("metadata") or {},

@@ -25,7 +25,7 @@ _DAY_SECONDS = 86_400.0
 #: What has just ended is not taken for being large.
 _FRESH_SECONDS = _DAY_SECONDS
 #: Of no use without the session.
-_TRANSIENT = ("tmp", "runs/outside.ndjson")
+_TRANSIENT = ("tmp", "runs/outside.ndjson", "pod.json")
 _WORTH_KEEPING = ("runs", "jobs", "workspace", "pod.log")
 
 
@@ -73,7 +73,7 @@ class Archive:
             Whether the session's own files stay.
         """
         found = Identity.read(folder)
-        if found is not None:
+        if found is not None and Path(found.runtime).name.startswith("pod-"):
             shutil.rmtree(found.runtime, ignore_errors=True)
         gone = [folder / name for name in _TRANSIENT]
         if not keep_files:

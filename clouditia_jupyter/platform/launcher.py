@@ -17,22 +17,24 @@ import stat
 import sys
 import tempfile
 import uuid
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 
 from clouditia_jupyter.errors import ConfigurationError, SessionLostError
 from clouditia_jupyter.platform.archive import Archive
+from clouditia_jupyter.platform.cores import Cores
 from clouditia_jupyter.platform.pod.identity import Identity
 from clouditia_jupyter.platform.pod.processes import kill_tree, runs
 
 _log = logging.getLogger(__name__)
 _START_TIMEOUT = 90.0
 _STOP_TIMEOUT = 5.0
+_BREATH_SECONDS = 1.0
 _TRIM_SECONDS = 3600.0
 
 
@@ -94,13 +96,13 @@ class Launcher:
         self._owner = ""
         self._live: set[str] = set()
         self._trimming: asyncio.Task[None] | None = None
+        self._closed = False
         self._hidden = hidden
         self._spares_wanted = spares
         self._spares: asyncio.Queue[PodRecord] = asyncio.Queue()
         self._filling: asyncio.Task[None] | None = None
         self._children: dict[int, asyncio.subprocess.Process] = {}
-        self._load: Counter[int] = Counter(dict.fromkeys(os.sched_getaffinity(0), 0))
-        self._cpus: dict[int, list[int]] = {}
+        self._cores = Cores()
         self._client = httpx.AsyncClient(timeout=_START_TIMEOUT, trust_env=False, verify=False)
 
     async def open(self, owner: str, live: Collection[str]) -> None:
@@ -129,7 +131,8 @@ class Launcher:
             If no pod comes up; with the reason.
         """
         record = await self._take_spare() or await self._start()
-        self._refill()
+        # not at once: the new session's first cells have the machine to themselves
+        asyncio.get_running_loop().call_later(_BREATH_SECONDS, self._refill)
         return record
 
     async def assign(self, record: PodRecord, spec: PodSpec) -> None:
@@ -140,7 +143,7 @@ class Launcher:
         SessionLostError
             If it does not take it.
         """
-        cpus = self._reserve(record.pid, spec.vcpu)
+        cpus = self._cores.reserve(record.pid, spec.vcpu)
         body = {
             "session_id": spec.session_id,
             "cpus": cpus,
@@ -169,7 +172,9 @@ class Launcher:
         """
         body: dict[str, object] = {"env": dict(env), "seconds_left": seconds_left}
         with contextlib.suppress(httpx.HTTPError, SessionLostError):
-            await self._call(record, "POST", "/pod/tell/", body, timeout=_STOP_TIMEOUT)
+            answer = await self._call(record, "POST", "/pod/tell/", body, timeout=_STOP_TIMEOUT)
+            if record.folder in self._live:  # and has not been stopped meanwhile
+                self._cores.note(record.pid, answer["cpus"])
 
     async def expired(self, record: PodRecord) -> bool:
         """Say whether a pod that is gone ended by itself, at its session's limit."""
@@ -192,12 +197,13 @@ class Launcher:
             with contextlib.suppress(httpx.HTTPError, SessionLostError):
                 await self._call(record, "POST", "/pod/stop/", {}, timeout=_STOP_TIMEOUT)
             await self._wait_gone(record)
-        self._release(record.pid)
+        self._cores.release(record.pid)
         await asyncio.to_thread(self._archive.clear, Path(record.folder), keep_files=keep_files)
         self._live.discard(record.folder)
 
     async def close(self, *, stop_spares: bool = True) -> None:
         """Let go of all pods; those with a session run on."""
+        self._closed = True
         for task in (self._filling, self._trimming):
             if task is not None:
                 task.cancel()
@@ -216,7 +222,7 @@ class Launcher:
             await asyncio.sleep(_TRIM_SECONDS)
 
     def _refill(self) -> None:
-        if self._filling is None or self._filling.done():
+        if not self._closed and (self._filling is None or self._filling.done()):
             self._filling = asyncio.create_task(self._fill())
 
     async def _fill(self) -> None:
@@ -294,7 +300,7 @@ class Launcher:
         body: dict[str, object],
         *,
         timeout: float = _START_TIMEOUT,
-    ) -> None:
+    ) -> dict[str, Any]:
         answer = await self._client.request(
             method,
             record.url + path,
@@ -304,6 +310,8 @@ class Launcher:
         )
         if answer.is_error:
             raise SessionLostError(answer.json().get("error", answer.text))
+        said: dict[str, Any] = answer.json()
+        return said
 
     async def _wait_gone(self, record: PodRecord) -> None:
         child = self._children.pop(record.pid, None)
@@ -321,16 +329,6 @@ class Launcher:
             kill_tree(record.pid)
         except psutil.NoSuchProcess:
             pass
-
-    def _reserve(self, pid: int, vcpu: int) -> list[int]:
-        """Return the cores that have the fewest sessions; all of them where that is not enough."""
-        chosen = [cpu for cpu, _ in sorted(self._load.items(), key=lambda item: item[::-1])][:vcpu]
-        self._load.update(chosen)
-        self._cpus[pid] = chosen
-        return chosen
-
-    def _release(self, pid: int) -> None:
-        self._load.subtract(self._cpus.pop(pid, []))
 
 
 def runtime_root() -> Path:

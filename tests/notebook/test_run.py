@@ -154,14 +154,16 @@ def test_a_session_is_used_without_asking_where_it_is_the_only_one(local: Local)
 
 
 def test_a_missing_name_is_an_error_that_names_near_ones(local: Local) -> None:
-    _, _, sent, fetched = execute(
+    _, _, sent, wrong, fetched = execute(
         CREATE,
         "metrics = 1",
         remote("1", "-i metrcs"),
+        remote("1", "-i metrcs=metrics/0"),
         remote("results = 1", "-o result"),
         allow_errors=True,
     )
     assert "perhaps you mean metrics" in text_of(sent, "stderr")
+    assert "'metrics / 0': ZeroDivisionError: division by zero" in text_of(wrong, "stderr")
     assert "results" in fetched.outputs[-1].evalue
 
 

@@ -272,6 +272,20 @@ def test_concurrent_duplicates_make_one_session(platform: RunningPlatform) -> No
     platform.stop_session(made)
 
 
+def test_the_last_gpus_are_given_once_however_many_ask_at_once(platform: RunningPlatform) -> None:
+    body = {"gpu_type": B, "ram": 1, "vcpu": 1}
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(
+            pool.map(lambda _: platform.computing.post("sessions/create/", json=body), range(6))
+        )
+    made = [answer.json()["session"]["id"] for answer in answers if answer.status_code == 200]
+    refused = [answer.json()["code"] for answer in answers if answer.status_code != 200]
+    assert len(made) == 2
+    assert refused == ["insufficient_resources"] * 4
+    for session_id in made:
+        platform.stop_session(session_id)
+
+
 def test_another_gpu_for_a_running_session(platform: RunningPlatform) -> None:
     made = platform.create(gpu_type=B)
     added = post(

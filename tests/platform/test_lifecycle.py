@@ -9,10 +9,20 @@ import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
-from clouditia_jupyter.errors import AuthenticationError, InsufficientCreditError
+from clouditia_jupyter.errors import AuthenticationError, InsufficientCreditError, UnsupportedError
 from clouditia_jupyter.models import CREATION_STEPS
-from clouditia_jupyter.platform import allocation, keys, ledger, lifecycle, sessions, transitions
+from clouditia_jupyter.platform import (
+    allocation,
+    bodies,
+    keys,
+    ledger,
+    lifecycle,
+    sessions,
+    transitions,
+)
+from clouditia_jupyter.platform.catalogue import Catalogue
 from clouditia_jupyter.platform.money import to_micro
+from clouditia_jupyter.platform.routes import sessions as routes
 from clouditia_jupyter.platform.store import schema
 from tests.platform.conftest import START, A, B, Bench, lost
 
@@ -372,3 +382,14 @@ async def test_a_database_that_fails_for_a_while_leaves_no_session_half_made(
     assert (await bench.show(session_id)).status == "failed"
     assert await bench.ask(allocation.free) == {A: 2, B: 2}
     assert not bench.launcher.running
+
+
+async def test_a_running_session_is_given_no_other_real_gpu(bench: Bench) -> None:
+    session_id = await bench.run({A: 1})
+    # stands in for a machine with two real ones
+    bench.service.catalogue = Catalogue({A: ["GPU-1", "GPU-2"]})
+    body = bodies.AddGPU(session_id=session_id, gpu_type=A)
+    with pytest.raises(UnsupportedError, match="stop it and create one"):
+        await routes.add_gpu(body, bench.service, bench.account)
+    assert (await bench.show(session_id)).gpus == {A: 1}
+    assert (await bench.ask(allocation.free))[A] == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 
 import psutil
@@ -83,3 +85,16 @@ def test_the_clock_goes_on_across_restarts(start_platform: Start) -> None:
     running.start()
     after = running.computing.get("sessions/cost/", params={"session_id": made["id"]}).json()
     assert after["duration_seconds"] > before["duration_seconds"]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core")
+def test_a_new_session_is_not_put_on_the_core_of_an_adopted_one(start_platform: Start) -> None:
+    running = start_platform("--spares", "0")
+    code = "import os; print('cores', sorted(os.sched_getaffinity(0)))"
+    old = running.key(running.create(gpu_type=A)["id"])
+    running.kill()
+    running.start()
+    new = running.key(running.create(gpu_type=A)["id"])
+    cores = [re.findall(r"cores \[\d+\]", execute(running, key, code)) for key in (old, new)]
+    assert len(cores[0]) == len(cores[1]) == 1
+    assert cores[0] != cores[1]

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from clouditia_jupyter.models import CREATION_STEPS
 from clouditia_jupyter.platform.archive import Archive
 from clouditia_jupyter.platform.pod.identity import Identity
 from clouditia_jupyter.platform.pod.processes import runs
@@ -65,6 +66,27 @@ def test_a_pod_that_no_session_has_is_ended_by_the_next_platform(start_platform:
     running.start()
     become(running, 0)
     assert not Path(spare.runtime).exists()
+
+
+def test_a_platform_killed_while_it_creates_leaves_one_pod_a_session(
+    start_platform: Start,
+) -> None:
+    running = start_platform("--spares", "0", "--gpus", f"{A}=3")
+    steps = ("validating", "waiting_ready", "ready")
+    for number, step in enumerate(steps, 1):
+        body = {"gpu_type": A, "ram": 1, "vcpu": 1}
+        made = running.computing.post("sessions/create/", json=body).json()["session"]
+        query = {"session_id": made["id"]}
+        reached = made["creation_step"]
+        while CREATION_STEPS.index(reached) < CREATION_STEPS.index(step):
+            now = running.computing.get("sessions/status/", params=query).json()["session"]
+            reached = now["creation_step"]
+        running.kill()
+        running.start()
+        running.wait(made["id"], "running")
+        become(running, number)
+    (stock,) = running.computing.get("inventory/").json()["inventory"]
+    assert stock["in_use"] == len(steps)
 
 
 def test_a_pod_ends_when_its_folder_is_removed(start_platform: Start) -> None:

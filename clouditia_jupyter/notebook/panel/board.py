@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from clouditia_jupyter.client.overview import Lookout
-from clouditia_jupyter.errors import ClouditiaError, ConnectionFailedError
+from clouditia_jupyter.errors import ClouditiaError, ConnectionFailedError, RequestTimeoutError
 from clouditia_jupyter.models import LIVE_STATUSES, format_duration
 from clouditia_jupyter.notebook.panel.creation import Creation
 from clouditia_jupyter.notebook.panel.history import History, cost_chart
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clouditia_jupyter.notebook.connection import Connection
     from clouditia_jupyter.notebook.panel.widget import PanelWidget
 
-#: Seconds of the bill after which the chart of costs is drawn anew while something bills.
+#: Seconds after which the chart of costs is drawn anew although nothing but time has passed.
 _CHART_SECONDS = 60.0
 _UNDER_WAY = frozenset({"pending", "creating", "stopping", "pausing"})
 _REASONS = {
@@ -102,9 +102,7 @@ class Board:
         now = time.time()
         current = self.cells.current
         fresh = self._shown is None or self._shown[0] is not self.overview
-        bills = any(session.cost_since is not None for session in self.overview.sessions)
-        redraw = _CHART_SECONDS / max(self.overview.hands.rate, 1.0)
-        if fresh or (bills and self._drawn_at < now - redraw):
+        if fresh or self._drawn_at < now - _CHART_SECONDS:
             self._drawn_at = now
             self.widget.show("spending", cost_chart(self.overview, now))
         if fresh:
@@ -142,7 +140,7 @@ class Board:
         gone = isinstance(error, ConnectionFailedError)
         self.widget.show(
             "trouble",
-            {"text": str(error), "since": self._seen_at, "start": bool(gone and local)},
+            {"text": _complaint(error), "since": self._seen_at, "start": bool(gone and local)},
         )
 
     def _tell(self, before: Overview | None, after: Overview) -> None:
@@ -153,6 +151,15 @@ class Board:
         for session in after.sessions:
             if session.id in lived and session.status not in LIVE_STATUSES:
                 self.say(_epitaph(after, session))
+
+
+def _complaint(error: ClouditiaError) -> str:
+    """Return what is wrong, for somebody who only looks: nothing was asked that could be lost."""
+    if isinstance(error, RequestTimeoutError):
+        return "The platform does not answer in time: it, or the network, is slow."
+    if isinstance(error, ConnectionFailedError) and error.may_have_acted:
+        return "The connection to the platform broke."
+    return str(error)
 
 
 def _epitaph(overview: Overview, session: GPUSession) -> str:

@@ -140,9 +140,7 @@ class Creation:
             self.follow(overview)
         else:
             place = f" at place {ticket.position}" if ticket.position else ""
-            tries = ticket.attempt_count
-            tried = f"tried {tries} time{'' if tries == 1 else 's'}"
-            text = f"Queued{place}: ticket {self._id[:8]}, {tried}."
+            text = f"Queued{place}: ticket {self._id[:8]}, tried {ticket.attempt_count} times."
             self._show("queued", text, ticket=self._id)
 
     def _follow_session(self, session: GPUSession) -> None:

@@ -86,11 +86,7 @@ def _drawing(
     text = amount(newest, "" if total else unit)
     if total:
         text = f"{amount(round(newest, 2))} of {amount(round(total, 1), unit)}"
-    return {
-        "label": label,
-        "text": text,
-        "svg": sparkline(values, label=label, unit=unit, top=total),
-    }
+    return {"label": label, "text": text, "svg": sparkline(values, label=label, unit=unit)}
 
 
 def _gpu_percent(use: Mapping[str, Any]) -> float:

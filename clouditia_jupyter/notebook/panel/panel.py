@@ -58,6 +58,7 @@ class Panel:
         self._worker = Worker(getattr(shell, "kernel", None), self._look, self._pause)
         try:
             self._worker.ask(lambda: self._make(settings, cells))
+            self._worker.do(lambda: None)
         except BaseException:
             self._worker.close()
             raise
@@ -112,8 +113,8 @@ class Panel:
         return tables.runs(self._overview())
 
     def _overview(self) -> Overview:
-        """Return what was seen last; where the panel does not look by itself, what is now."""
-        if self._worker.is_alive and not self._visible:
+        """Return what is now; where the platform does not answer, what was seen last."""
+        if self._worker.is_alive:
             self.refresh()
         if self._board.overview is None:
             raise ConfigurationError("The panel has no data so far: it says itself what is wrong.")
@@ -137,10 +138,6 @@ class Panel:
     def is_open(self) -> bool:
         """Whether it has not been closed."""
         return self.widget.comm is not None and self._worker.is_alive
-
-    @property
-    def _visible(self) -> bool:
-        return bool(self._views)
 
     def _look(self) -> None:
         try:
@@ -172,6 +169,7 @@ class Panel:
         told = {"clock": time.time(), "asked": content.get("now")}
         if not content.get("visible"):
             self._views.pop(view, None)
+            self._worker.wake()
             return
         self._views[view] = time.monotonic()
         self._board.pace.hurry()
@@ -194,7 +192,9 @@ class Panel:
     def _hand_over(self, part: str) -> dict[str, Any]:
         """Put a table into a variable of the user's."""
         variable = f"clouditia_{part}"
-        self._shell.user_ns[variable] = tables.TABLES[part](self._overview())
+        if self._board.overview is None:
+            raise ConfigurationError("There is no data so far.")
+        self._shell.user_ns[variable] = tables.TABLES[part](self._board.overview)
         return {"text": f"The DataFrame is in the variable {variable}."}
 
 

@@ -19,7 +19,7 @@ Job = Callable[[], Any]
 
 
 class Worker:
-    """Runs jobs in order, and ``look`` after each and whenever it is due.
+    """Runs jobs in order, and ``look`` whenever it is due.
 
     Parameters
     ----------
@@ -35,7 +35,8 @@ class Worker:
         self._kernel = kernel
         self._look = look
         self._pause = pause
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        # each with whether to look afterwards
+        self._jobs: queue.SimpleQueue[tuple[Job, bool]] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="clouditia-panel", daemon=True)
         self._thread.start()
@@ -43,7 +44,11 @@ class Worker:
 
     def do(self, job: Job) -> None:
         """Run ``job`` on the worker's thread, then look; from any thread, at once."""
-        self._jobs.put(job)
+        self._jobs.put((job, True))
+
+    def wake(self) -> None:
+        """Ask anew how long to wait for the next look."""
+        self._jobs.put((_nothing, False))
 
     def ask(self, job: Callable[[], T], seconds: float | None = None) -> T:
         """Return what ``job`` returns on the worker's thread, or raise what it raises."""
@@ -55,7 +60,7 @@ class Worker:
             except BaseException as error:
                 answer.set_exception(error)
 
-        self._jobs.put(answering)
+        self._jobs.put((answering, False))
         return answer.result(seconds)
 
     @property
@@ -67,7 +72,7 @@ class Worker:
         """Stop, once what is under way has ended; wait so long for that."""
         atexit.unregister(self.close)
         self._closed = True
-        self._jobs.put(None)
+        self.wake()
         if seconds and self._thread is not threading.current_thread():
             self._thread.join(seconds)
 
@@ -78,17 +83,18 @@ class Worker:
             pause = self._pause()
             left = None if pause is None else max(looked + pause - time.monotonic(), 0.0)
             try:
-                job = self._jobs.get(timeout=left)
+                job, then_look = self._jobs.get(timeout=left)
             except queue.Empty:
-                job = _nothing
-            if self._closed or job is None:
+                job, then_look = _nothing, True
+            if self._closed:
                 return
-            for one in (job, self._look):
+            for one in (job, self._look) if then_look else (job,):
                 try:
                     one()
                 except Exception:  # the next click must find the worker alive
                     _log.exception("the panel could not do something")
-            looked = time.monotonic()
+            if then_look:
+                looked = time.monotonic()
 
 
 def _belong_to_no_cell(kernel: Any) -> None:

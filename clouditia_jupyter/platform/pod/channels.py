@@ -10,32 +10,15 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import zmq
 from jupyter_client.session import Session
 
+from clouditia_jupyter.platform.pod.message import PORTS, Message
+
 _DELIMITER = b"<IDS|MSG>"
 _RECONNECT_MS = 5
-#: The message by which a kernel says that the next ``error`` is what its cell fails with.
-FAILURE = "clouditia_failure"
-#: The kernel's channels and the ports (for ipc: file suffixes) they listen on.
-PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
-
-
-class Message(NamedTuple):
-    """One message from the kernel; ``content`` is its JSON, unparsed.
-
-    ``session`` is the id of the kernel's process: another after each restart.
-    """
-
-    channel: str
-    type: str
-    parent_id: str
-    content: bytes
-    metadata: bytes
-    buffers: list[bytes]
-    session: str
 
 
 class Channels:

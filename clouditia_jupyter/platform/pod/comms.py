@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import json
 
-from clouditia_jupyter.platform.pod.channels import Message
+from clouditia_jupyter.platform.pod.message import Message
 
 COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
+#: The message by which a kernel says which targets a front end may open comms with.
+TARGET = "comm_target"
+#: What a kernel says of its comms.
+TOLD = COMMS | {TARGET}
 
 
 def with_extras(message: Message) -> bytes:

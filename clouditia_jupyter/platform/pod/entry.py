@@ -29,9 +29,10 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 
 from clouditia_jupyter.failures import TellsFailures
-from clouditia_jupyter.platform.pod.channels import FAILURE
+from clouditia_jupyter.platform.pod.comms import TARGET
 from clouditia_jupyter.platform.pod.interrupts import Interrupts
 from clouditia_jupyter.platform.pod.limits import end_with_parent
+from clouditia_jupyter.platform.pod.message import FAILURE
 
 _NUDGE_SECONDS = 0.02
 
@@ -121,8 +122,34 @@ class ZMQInteractiveShell(TellsFailures, zmqshell.ZMQInteractiveShell):
         return etype, value, tb
 
 
+class ToldTargets(dict[str, Any]):
+    """The comm targets of a kernel, which tells its front ends as they come and go."""
+
+    def __init__(self, kernel: IPythonKernel) -> None:
+        self._kernel: Any = kernel
+
+    def __setitem__(self, name: str, target: Any) -> None:
+        super().__setitem__(name, target)
+        self._tell(name, registered=True)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """Take a target out, and tell it."""
+        target = super().pop(name, *default)
+        self._tell(name, registered=False)
+        return target
+
+    def _tell(self, name: str, *, registered: bool) -> None:
+        kernel = self._kernel
+        content = {"target_name": name, "registered": registered}
+        kernel.session.send(kernel.iopub_socket, TARGET, content, parent=kernel.get_parent())
+
+
 class PodKernel(IPythonKernel):
     """The stock IPython kernel, answering at once and interrupted for sure."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+        self.comm_manager.targets = ToldTargets(self)
 
     _execute_sleep = 0.0
     shell_class = ZMQInteractiveShell

@@ -11,14 +11,18 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clouditia_jupyter.errors import SessionLostError
-from clouditia_jupyter.platform.pod.channels import PORTS, Channels, Message
+from clouditia_jupyter.platform.pod.message import PORTS, Message
 from clouditia_jupyter.platform.pod.outside import Outside
 from clouditia_jupyter.platform.pod.processes import kill_tree
+from clouditia_jupyter.platform.pod.question import END_OF_INPUT
 from clouditia_jupyter.platform.pod.run import Run
 from clouditia_jupyter.platform.pod.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from clouditia_jupyter.platform.pod.channels import Channels
 
 _ENTRY = "clouditia_jupyter.platform.pod.entry"
 _START_TIMEOUT = 60.0
@@ -127,6 +131,9 @@ class Kernel:
                 env=self._sandbox.environment(os.environ),
                 start_new_session=True,
             )
+        # takes a while to load, in which the process starts on another core
+        from clouditia_jupyter.platform.pod.channels import Channels
+
         self._channels = Channels(self._address, key, self._on_messages)
         self._watcher = asyncio.create_task(self._watch(self._process))
 
@@ -316,17 +323,36 @@ class Kernel:
             run = self._runs.get(run_id)
             if run is None:
                 assert self._outside is not None
-                self._outside.take(run_id, own)
+                self._outside.take(run_id, self._unasked(own))
                 continue
             if run.over:  # a thread that outlives its cell
-                self._take_late(run, own)
+                self._take_late(run, self._unasked(own))
                 continue
+            asked = run.asks
             run.take(own)
             if run.over:
+                if asked:  # a thread did, and would take the next cell's answer
+                    self._end_input()
                 self._follow(run)
             elif run.unanswered:
                 # the reply is on another socket, normally microseconds away
                 asyncio.get_running_loop().call_later(_REPLY_GRACE, self._settle, run)
+
+    def _unasked(self, messages: list[Message]) -> list[Message]:
+        """Return the messages without questions: outside of runs nobody is asked.
+
+        To the code that is the end of input, rather than a wait without end; but while a run asks,
+        the answer would be taken for the run's.
+        """
+        others = [message for message in messages if message.type != "input_request"]
+        busy = self._current is not None and self._current.asks
+        if len(others) < len(messages) and not busy:
+            self._end_input()
+        return others
+
+    def _end_input(self) -> None:
+        if self._channels is not None:
+            self._channels.send("stdin", "input_reply", {"status": "ok", "value": END_OF_INPUT})
 
     def _take_late(self, run: Run, messages: list[Message]) -> None:
         outputs = run.outputs(messages)

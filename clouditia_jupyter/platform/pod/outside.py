@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clouditia_jupyter.platform.pod.channels import Message
-from clouditia_jupyter.platform.pod.comms import COMMS, with_extras
+from clouditia_jupyter.platform.pod.comms import TOLD, with_extras
 from clouditia_jupyter.platform.pod.log import EventLog
+from clouditia_jupyter.platform.pod.message import Message
 from clouditia_jupyter.platform.pod.run import OUTPUTS, coalesce
 
 #: Bytes of the log that are kept at least: who follows it is less far behind.
@@ -60,20 +60,20 @@ class Outside:
         return parent_id in self._requests
 
     def take(self, parent_id: str, messages: list[Message]) -> None:
-        """Log what the kernel says of a request; the last event of each is ``idle``."""
+        """Log what the kernel says of a request: first that it is ``busy``, at last ``idle``."""
         events: list[tuple[str, bytes]] = []
         for message in messages:
-            if message.type in COMMS:
+            if message.type in TOLD:
                 events.append((message.type, with_extras(message)))
             elif message.type in OUTPUTS:
                 events.append((message.type, message.content))
-            elif message.type == "status" and b'"idle"' in message.content:
-                events.append(("idle", b"{}"))
+            elif message.type == "status":
+                events.append(("idle" if b'"idle"' in message.content else "busy", b"{}"))
         self._append(parent_id, events)
 
     def take_late(self, run_id: str, outputs: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
         """Log what came of a run that is over, and return what nobody here would see."""
-        mine = [o for o in outputs if self._listeners or o[0] in COMMS]
+        mine = [o for o in outputs if self._listeners or o[0] in TOLD]
         self._append(run_id, mine)
         return [o for o in outputs if o not in mine]
 

@@ -11,7 +11,7 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -41,6 +41,11 @@ class Parcels:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._guests: dict[socket.socket, set[str]] = {}
         self._listener: socket.socket | None = None
+        self._also: list[Callable[[], None]] = []
+
+    def closing(self, act: Callable[[], None]) -> None:
+        """Have something done when this is closed."""
+        self._also.append(act)
 
     def open(self) -> None:
         """Begin to hand over."""
@@ -52,6 +57,8 @@ class Parcels:
 
     def close(self) -> None:
         """Drop everything."""
+        for act in self._also:
+            act()
         for guest in list(self._guests):
             self._part(guest)
         for parcel in list(self._fds):

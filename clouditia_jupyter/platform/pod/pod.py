@@ -82,7 +82,7 @@ class Pod:
         self._replacing = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
         self._keepers: dict[str, asyncio.Task[None]] = {}
-        self._telling: list[asyncio.Task[None]] = []
+        self._telling: set[asyncio.Task[None]] = set()
 
     @property
     def limits(self) -> Limits:
@@ -119,7 +119,10 @@ class Pod:
         kernels = (self.kernel, *self.namespaces.kernels)
         update = f"__import__('os').environ.update({dict(environment)!r})"
         # behind the cells that they execute now, which may take days
-        self._telling = [asyncio.create_task(_evaluate(kernel, update)) for kernel in kernels]
+        for kernel in kernels:
+            task = asyncio.create_task(_evaluate(kernel, update))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     def run(
         self,

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clouditia_jupyter.platform.pod.channels import FAILURE, Message
-from clouditia_jupyter.platform.pod.comms import COMMS, with_extras
+from clouditia_jupyter.platform.pod.comms import TOLD, with_extras
 from clouditia_jupyter.platform.pod.log import EventLog
+from clouditia_jupyter.platform.pod.message import FAILURE, Message
 from clouditia_jupyter.platform.pod.question import Question
 
 #: Kernel messages that are output, and go into the log as they come.
@@ -83,6 +83,11 @@ class Run:
         """Whether the ``done`` event has been written."""
         return self.finished is not None
 
+    @property
+    def asks(self) -> bool:
+        """Whether the code waits for an answer."""
+        return self.question is not None and self.question.open
+
     def outputs(self, messages: list[Message]) -> list[tuple[str, bytes]]:
         """Return the outputs among the kernel's messages, and note what else they say."""
         outputs: list[tuple[str, bytes]] = []
@@ -93,7 +98,7 @@ class Run:
                 outputs.append((message.type, message.content))
             elif message.type == FAILURE:
                 self._failing = True
-            elif message.type in COMMS:
+            elif message.type in TOLD:
                 outputs.append((message.type, with_extras(message)))
             elif message.type == "execute_input":
                 self.begun.set()

@@ -73,9 +73,13 @@ class Sandbox:
         if self.bwrap is None:
             return list(argv)
         fence = ["--tmpfs", str(_HOMES), *_homes_read_only()]
-        fence += ["--bind", str(self.scratch), str(_TMP), *_python_in_tmp()]
+        fence += ["--bind", str(self.scratch), str(_TMP)]
+        python = _python_in_tmp()
+        for path in python:
+            fence += ["--ro-bind", str(path), str(path)]
         for path in self.hidden:
-            if not path.is_relative_to(_TMP):  # what is there is out of sight already
+            # the rest of /tmp is out of sight already
+            if not path.is_relative_to(_TMP) or any(path.is_relative_to(p) for p in python):
                 fence += ["--tmpfs", str(path)]
         fence += ["--bind", str(self.runtime), str(self.runtime)]
         fence += ["--bind", str(self.folder), str(WORKSPACE), "--chdir", str(WORKSPACE)]
@@ -110,12 +114,8 @@ def _homes_read_only() -> list[str]:
     return binds
 
 
-def _python_in_tmp() -> list[str]:
-    """Bind back what of the user's Python lives in ``/tmp``, as that of a trial may."""
-    package = Path(clouditia_jupyter.__file__).parents[1]
-    needed = {Path(place) for place in (sys.prefix, sys.base_prefix, *sys.path) if place}
-    binds: list[str] = []
-    for path in sorted({*needed, package}):
-        if path.is_relative_to(_TMP) and path.exists():
-            binds += ["--ro-bind", str(path), str(path)]
-    return binds
+def _python_in_tmp() -> list[Path]:
+    """Return what of the user's Python lives in ``/tmp``, as that of a trial may."""
+    package = Path(clouditia_jupyter.__file__).parent
+    needed = {Path(sys.prefix), Path(sys.base_prefix), package}
+    return sorted(path for path in needed if path.is_relative_to(_TMP))

@@ -47,6 +47,7 @@ def test_a_message_reaches_its_comm_once_and_what_comes_of_it_is_told(pod: Runni
         assert answer.json() == {"success": True}
     with followed(pod) as events:
         mine = (event for event in events if event["parent"] == "said-1")
+        assert next(mine)["type"] == "busy"
         text, heard = sorted(
             (next(mine), next(mine)), key=lambda event: event["type"] == "comm_msg"
         )

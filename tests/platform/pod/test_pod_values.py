@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,27 @@ class HTTP:
         assert answer.status_code == 200, answer.text
         return answer.content
 
+    def close(self) -> None:
+        pass
+
+
+class Port(HTTP):
+    """Moves parcels as a client on the same machine does that is somebody else's."""
+
+    def __init__(self, pod: RunningPod) -> None:
+        number = pod.client.get("/pod/counter/").json()["port"]
+        url = f"http://127.0.0.1:{number}"
+        self._client = httpx.Client(base_url=url, headers=pod.client.headers, timeout=60)
+
+    def close(self) -> None:
+        self._client.close()
+
 
 class Memory:
     """Moves parcels as a client on the same machine does."""
+
+    def close(self) -> None:
+        pass
 
     def __init__(self, pod: RunningPod) -> None:
         self.path = pod.client.get("/pod/counter/").json()["path"]
@@ -64,9 +83,11 @@ class Memory:
             return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
 
 
-@pytest.fixture(params=[HTTP, Memory])
-def ways(request: pytest.FixtureRequest, pod: RunningPod) -> Any:
-    return request.param(pod)
+@pytest.fixture(params=[HTTP, Port, Memory])
+def ways(request: pytest.FixtureRequest, pod: RunningPod) -> Iterator[Any]:
+    made = request.param(pod)
+    yield made
+    made.close()
 
 
 def put(pod: RunningPod, ways: Any, **values: object) -> dict[str, Any]:
@@ -231,6 +252,34 @@ def test_who_leaves_while_values_wait_changes_nothing(pod: RunningPod, ways: Any
         pass
     end()
     assert pod.text("print(late)") == "before\n"
+
+
+def test_the_port_for_parcels_lets_in_only_who_knows_the_token(pod: RunningPod) -> None:
+    number = pod.client.get("/pod/counter/").json()["port"]
+    url = f"http://127.0.0.1:{number}/api/parcels/{'d' * 32}"
+    assert httpx.get(url).status_code == 401
+    assert httpx.put(url, content=b"x" * 10).status_code == 401
+    headers = dict(pod.client.headers)
+    assert httpx.get(url, headers=headers).status_code == 400
+    assert httpx.get(f"http://127.0.0.1:{number}/pod/stop/", headers=headers).status_code == 404
+    assert pod.client.get(f"/api/parcels/{'d' * 32}").status_code == 400
+
+
+@pytest.mark.parametrize("to_port", [False, True])
+def test_half_a_parcel_is_no_parcel(pod: RunningPod, to_port: bool) -> None:
+    number = pod.client.get("/pod/counter/").json()["port"]
+    port = number if to_port else pod.client.base_url.port
+    request = (
+        f"PUT /api/parcels/{'e' * 32} HTTP/1.1\r\nHost: pod\r\nContent-Length: 1000\r\n"
+        f"Authorization: {pod.client.headers['Authorization']}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(request.encode() + b"x" * 500)
+        while not held_parcels(pod):  # it has begun to arrive
+            pass
+    while held_parcels(pod):
+        pass
+    assert pod.client.get(f"/api/parcels/{'e' * 32}").status_code == 400
 
 
 # Handing over: what is refused, and what is left where somebody is killed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,3 +84,27 @@ def test_temporary_files_are_the_session_s_own(fenced_pod: RunningPod, tmp_path:
     (mine,) = (fenced_pod.folder / "tmp").glob("*.mine")
     shared = fenced_pod.client.post("/api/shell/", json={"command": "ls /tmp/*.mine"}).json()
     assert shared["output"] == f"/tmp/{mine.name}\n"
+
+
+def test_a_python_in_tmp_stays_in_sight_and_a_state_within_it_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    python, state, elsewhere = Path("/tmp/x/python"), Path("/tmp/x/python/state"), Path("/tmp/y")
+    monkeypatch.setattr(sys, "prefix", str(python))
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    fence = Sandbox(Path("/s"), Path("/t"), Path("/r"), (state, elsewhere), ("bwrap",)).command([])
+    words = " ".join(fence)
+    order = ["--bind /t /tmp", f"--ro-bind {python} {python}", f"--tmpfs {state}", "--bind /r /r"]
+    places = [words.index(part) for part in order]
+    assert places == sorted(places)
+    assert str(elsewhere) not in words
+
+
+@fenced
+def test_the_folder_that_the_platform_was_started_in_is_out_of_sight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # below /tmp, as a notebook's may be
+    running = RunningPod(tmp_path).assign()
+    assert running.text(f"import os; print(os.path.exists({str(tmp_path)!r}))") == "False\n"
+    running.close()

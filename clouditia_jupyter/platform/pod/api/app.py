@@ -58,7 +58,7 @@ def build_app(pod: Pod, token: str, stop: Callable[[], None]) -> Starlette:
         RunCalls(pod),
         QuestionCalls(pod),
         MessageCalls(pod),
-        ValueCalls(pod),
+        ValueCalls(pod, token),
         InspectionCalls(pod),
         NamespaceCalls(pod),
         IsolatedCalls(pod),

@@ -31,7 +31,7 @@ class LifeCalls:
     async def tell(self, request: Request) -> Response:
         body = await read_json(request)
         await self._pod.tell(body["env"], body["seconds_left"])
-        return ok()
+        return ok(cpus=list(self._pod.limits.cpus))
 
     async def state(self, request: Request) -> Response:
         return ok(session_id=self._pod.session_id, busy=self._pod.kernel.busy)

@@ -15,6 +15,7 @@ from clouditia_jupyter.errors import InvalidRequestError, SessionLostError
 from clouditia_jupyter.platform.envelope import envelope
 from clouditia_jupyter.platform.pod.api.exchange import ok, read_json
 from clouditia_jupyter.platform.pod.api.runs import disconnected
+from clouditia_jupyter.platform.pod.data_port import DataPort
 from clouditia_jupyter.platform.pod.pod import Pod
 from clouditia_jupyter.values import handover
 
@@ -27,8 +28,10 @@ _HEARTBEAT_SECONDS = 15.0
 class ValueCalls:
     """The variables of one pod's kernel, and the parcels on their way."""
 
-    def __init__(self, pod: Pod) -> None:
+    def __init__(self, pod: Pod, token: str) -> None:
         self._pod = pod
+        self._token = token
+        self._port: DataPort | None = None
 
     async def put_parcel(self, request: Request) -> Response:
         fd = handover.memory()
@@ -76,7 +79,11 @@ class ValueCalls:
         return await _patiently(request, work)
 
     async def counter(self, request: Request) -> Response:
-        return ok(path=str(self._pod.parcels.path))
+        # started for the first who asks: most sessions' clients need none
+        if self._port is None:
+            self._port = DataPort(self._pod.parcels, self._token)
+            self._pod.parcels.closing(self._port.close)
+        return ok(path=str(self._pod.parcels.path), port=self._port.number)
 
     async def look_up(self, request: Request) -> Response:
         body = await read_json(request)

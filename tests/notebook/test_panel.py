@@ -1,0 +1,439 @@
+"""The control panel on a real platform: what it shows, what its clicks do, and what it survives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+import clouditia_jupyter
+from clouditia_jupyter.errors import SessionNotFoundError
+from clouditia_jupyter.notebook import starter
+from tests.notebook.conftest import manager_for, stop_all
+from tests.notebook.front_end import FrontEnd, text_of
+from tests.notebook.panel_page import Page, form, quiet_refreshes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clouditia_jupyter.client.manager import GPUManager
+    from clouditia_jupyter.notebook.panel.panel import Panel
+    from tests.notebook.conftest import Local, Shell
+    from tests.running import RunningPlatform
+
+A, B = "nvidia-rtx-3060ti", "nvidia-rtx-3080ti"
+SCRIPT = "<img src=x onerror=alert(1)>"
+
+
+class Opened:
+    """A panel that somebody looks at, and all that belongs to it."""
+
+    def __init__(self, shell: Shell, page: Page, manager: GPUManager) -> None:
+        self.shell, self.page, self.manager = shell, page, manager
+        self.panel: Panel = shell.run("%clouditia panel")
+        page.look()
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Page:
+    return Page(monkeypatch)
+
+
+@pytest.fixture
+def opened(local: Local, page: Page) -> Opened:
+    shell, manager = local
+    return Opened(shell, page, manager)
+
+
+def test_from_the_form_to_the_end(opened: Opened) -> None:
+    page, manager = opened.page, opened.manager
+    offer = {row["id"]: row for row in page.until("offer", bool)}
+    assert offer[A]["price"] == 0.42
+    assert (offer[A]["available"], offer[A]["total"]) == (2, 2)
+
+    wish = form(A, name=SCRIPT, cost_limit=2, duration_limit=7200)
+    assert page.click("create", form=wish)["ok"]
+    made = page.until("creation", lambda now: now["state"] == "ready")
+    assert f"{SCRIPT} (" in made["text"]
+    assert made["done"] == len(made["steps"]) == 9
+    states = creations(page)
+    assert [s["state"] for s in states][:2] == ["asked", "making"]
+    assert {s["done"] for s in states if s["state"] == "making"} != {9}
+
+    (row,) = page.until("sessions", lambda rows: rows and rows[0]["current"])  # of the next cell
+    assert (row["name"], row["status"]) == (SCRIPT, "running")
+    assert (row["price"], row["cap"]) == (0.42, 2)
+    assert row["limits"] == "2.00 EUR or 2h 0m 0s"
+    opened.shell.run("%%clouditia_run\nx = 41")
+    runs = page.until("runs", lambda rows: rows and rows[0]["status"] == "ok")
+    assert runs[0]["line"] == "x = 41"
+    # the text stays what it is: escaping is the page's, and the drawings carry no name
+    assert SCRIPT not in json.dumps(page["charts"])
+
+    assert page.click("rename", id=row["id"], name="study")["ok"]
+    page.until("sessions", lambda rows: rows[0]["name"] == "study")
+    opened.shell.run("%%clouditia_run --session study\nassert x == 41")
+
+    answer = page.click("key", id=row["id"])
+    with clouditia_jupyter.LiveSession(answer["secret"], starter_url(opened.shell)) as live:
+        assert live.verify()["session_name"] == "study"
+    # it went out once, in the answer, and is nowhere in what a notebook saves
+    texts = [json.dumps(message) for message in page.sent]
+    assert sum(answer["secret"] in text for text in texts) == 1
+    assert answer["secret"] not in json.dumps(opened.panel.widget.get_state())
+
+    assert page.click("stop", id=row["id"])["ok"]
+    news = page.until("news", bool)
+    assert news["text"].startswith("study (")
+    assert "is stopped: it ran " in news["text"]
+    cost = manager.get_session_cost(row["id"])
+    assert f"it cost {cost['cost']:.4f} EUR." in news["text"] or cost["cost"] < 0.00005
+    page.until("sessions", lambda rows: not rows)
+    assert opened.shell.ip.magics_manager.registry["ClouditiaMagics"].connection().current is None
+
+
+def creations(page: Page) -> list[dict[str, Any]]:
+    """Return how the creation was shown, one after the other."""
+    texts = [(m.get("state") or {}).get("creation") for m in page.sent]
+    return [json.loads(text) for text in texts if text and text != "null"]
+
+
+def starter_url(shell: Shell) -> str:
+    connection = shell.ip.magics_manager.registry["ClouditiaMagics"].connection()
+    return str(connection.service.editor_url)
+
+
+def test_a_creation_that_is_cancelled_leaves_nothing_that_bills(opened: Opened) -> None:
+    page = opened.page
+    page.begin("create", form=form(A, name="unwanted"))
+    page.begin("cancel_creation")
+    ended = page.until("creation", lambda now: now and now["state"] == "cancelled")
+    assert "does not bill" in ended["text"]
+    assert all(s.status in ("stopped", "failed") for s in opened.manager.list_sessions())
+    assert page.click("dismiss")["ok"]
+    page.until("creation", lambda now: now is None)
+
+
+def test_the_queue_shows_places_and_tries_and_can_be_left(opened: Opened) -> None:
+    page, manager = opened.page, opened.manager
+    first = manager.create_session(gpu_type=B, gpu_count=2, vcpu=1, ram=1, verbose=False)
+    assert not isinstance(first, dict)
+
+    # without the queue it is said where the click was, with what can be done
+    page.click("create", form=form(B))
+    failed = page["creation"]
+    assert failed["state"] == "failed"
+    assert f"Not available now: {B}" in failed["text"]
+    assert "wait in the queue" in failed["text"]
+
+    page.click("create", form=form(B, queue=True))
+    queued = page.until("creation", lambda now: now["state"] == "queued")
+    assert "Queued at place 1" in queued["text"]
+    page.until("queue", lambda rows: rows and rows[-1]["status"] == "pending")
+    ticket = page["queue"][0]
+    assert (ticket["position"], ticket["wants"]) == (1, f"1 x {B}")
+    assert ticket["tries"] == len(ticket["attempts"]) > 0
+    assert page.click("cancel_ticket", id=ticket["id"])["ok"]
+    page.until("queue", lambda rows: rows[-1]["status"] == "cancelled")
+    page.until("creation", lambda now: now["state"] == "cancelled")
+
+    # served as soon as there is room
+    page.click("create", form=form(B, queue=True))
+    page.until("creation", lambda now: now["state"] == "queued")
+    manager.stop_session(first, verbose=False)
+    page.until("creation", lambda now: now["state"] == "ready")
+    assert [row["gpu"] for row in page["sessions"]] == ["NVIDIA RTX 3080 Ti (simulated)"]
+
+
+def test_a_failure_is_the_answer_to_its_click(opened: Opened) -> None:
+    page = opened.page
+    answer = page.click("rename", id="00000000-0000-0000-0000-000000000000", name="x")
+    assert answer["ok"] is False
+    assert "No session has the id" in answer["text"]
+    assert page.click("use", id="00000000-0000-0000-0000-000000000000")["ok"] is False
+    assert page.click("nonsense")["ok"] is False
+    assert page["trouble"] is None
+    page.click("create", form=form("nvidia-none"))
+    assert "There is no GPU type" in page["creation"]["text"]
+
+
+def test_pause_is_off_with_the_reason(opened: Opened) -> None:
+    page = opened.page
+    assert "cannot pause" in page.until("place", bool)["pause"]
+    session = opened.manager.create_session(gpu_type=A, vcpu=1, ram=1, verbose=False)
+    assert not isinstance(session, dict)
+    answer = page.click("pause", id=session.id)
+    assert (answer["ok"], "cannot pause" in answer["text"]) == (False, True)
+
+
+def test_what_did_not_change_is_not_sent(opened: Opened) -> None:
+    opened.manager.create_session(gpu_type=A, vcpu=1, ram=1, verbose=False)
+    opened.page.until("sessions", lambda rows: rows and rows[0]["status"] == "running")
+    # looks of its own would be counted too
+    opened.page.look(visible=False)
+    opened.panel.refresh()
+    quiet = list(islice(quiet_refreshes(opened.page, opened.panel), 3))
+    assert quiet == [0, 0, 0]
+    assert opened.page["sessions"][0]["since"] is not None  # so the page lets its cost grow
+
+
+def test_the_cost_that_grows_by_itself_is_the_bill(opened: Opened) -> None:
+    session = opened.manager.create_session(gpu_type=A, vcpu=1, ram=1, verbose=False)
+    assert not isinstance(session, dict)
+    before = opened.manager.get_session_cost(session.id)["cost"]
+    shown = opened.panel.costs.loc[session.id, "cost"]
+    after = opened.manager.get_session_cost(session.id)["cost"]
+    assert before - 1e-4 <= shown <= after + 1e-4
+    left = opened.manager.get_balance()["balance"]
+    overview = opened.panel._board.overview
+    assert overview is not None
+    assert overview.balance(overview.hands.here) == pytest.approx(left, abs=1e-3)
+
+
+def test_nobody_looks_when_nobody_can_see_it(opened: Opened) -> None:
+    opened.page.until("account", bool)
+    assert opened.panel._pause() is not None
+    opened.page.look(visible=False)
+    assert opened.panel._pause() is None
+    opened.panel.refresh()  # whatever look was under way is over
+    opened.manager.create_session(gpu_type=A, vcpu=1, ram=1, verbose=False)
+    assert opened.page["sessions"] == []
+    opened.page.look()
+    opened.page.until("sessions", lambda rows: len(rows) == 1)
+
+
+def test_tables_are_data_frames(opened: Opened) -> None:
+    opened.manager.create_session(gpu_type=A, vcpu=1, ram=1, verbose=False)
+    opened.page.look(visible=False)
+    shown = opened.panel
+    assert shown.sessions.iloc[0]["gpu_type"] == A
+    assert shown.inventory.loc[A, "in_use"] == 1
+    assert shown.costs.iloc[0]["status"] == "running"
+    assert list(shown.queue.columns)[:2] == ["position", "status"]
+    assert "first_line" in shown.runs.columns
+    answer = opened.page.click("frame", part="costs")
+    assert "clouditia_costs" in answer["text"]
+    assert isinstance(opened.shell.names["clouditia_costs"], pd.DataFrame)
+
+
+def test_there_is_one_panel_until_it_is_closed(opened: Opened) -> None:
+    shell = opened.shell
+    assert shell.run("%clouditia panel") is opened.panel
+    opened.panel.close()
+    assert not opened.panel._worker._thread.is_alive()
+    again = shell.run("%clouditia panel")
+    assert again is not opened.panel
+    shell.run("%unload_ext clouditia_jupyter")
+    assert not again.is_open
+
+
+def test_elsewhere_it_shows_as_text(opened: Opened) -> None:
+    opened.page.until("account", bool)
+    data, _ = opened.panel._repr_mimebundle_()
+    assert data["text/plain"].startswith("Control panel: 0 sessions bill, ")
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_outside_of_a_notebook_it_says_so() -> None:
+    code = "import clouditia_jupyter\nclouditia_jupyter.panel()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ConfigurationError: The control panel needs a notebook" in done.stderr
+
+
+def test_a_session_that_ends_elsewhere_is_told(opened: Opened) -> None:
+    session = opened.manager.create_session(gpu_type=A, vcpu=1, ram=1, verbose=False)
+    assert not isinstance(session, dict)
+    opened.page.until("sessions", bool)
+    opened.manager.stop_session(session, verbose=False)
+    assert session.short_id in opened.page.until("news", bool)["text"]
+
+
+# What goes wrong
+
+
+@pytest.fixture
+def own(
+    start_platform: Callable[..., RunningPlatform],
+    shell: Shell,
+    page: Page,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[tuple[RunningPlatform, Opened]]:
+    """Return a platform to be ill-treated, and a panel that shows it by address and key."""
+    platform = start_platform()
+    monkeypatch.setenv("CLOUDITIA_BASE_URL", platform.where["computing_url"])
+    monkeypatch.setenv("CLOUDITIA_API_KEY", platform.where["api_key"])
+    platform.create(gpu_type=A)
+    with manager_for(starter.find_or_start(platform.state)) as manager:
+        yield platform, Opened(shell, page, manager)
+
+
+def test_a_platform_that_is_gone_leaves_its_last_data(own: tuple[RunningPlatform, Opened]) -> None:
+    platform, opened = own
+    page = opened.page
+    page.until("sessions", bool)
+    before = page["sessions"], page["account"]
+    platform.kill()
+    trouble = page.until("trouble", lambda now: now and "Nothing answers at" in now["text"])
+    assert trouble["since"] is not None
+    assert (page["sessions"], page["account"]) == before
+    assert page.click("stop", id=before[0][0]["id"])["ok"] is False
+    port = platform.where["computing_url"].rsplit(":", 1)[1].removesuffix("/jobs")
+    platform.start("--port", port)
+    page.until("trouble", lambda now: now is None)
+    assert page["sessions"][0]["id"] == before[0][0]["id"]
+
+
+def test_a_platform_that_answers_no_more_in_time(
+    own: tuple[RunningPlatform, Opened], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, opened = own
+    opened.page.until("sessions", bool)
+    monkeypatch.setattr("clouditia_jupyter.client.overview.TIMEOUT", 0.3)
+    os.kill(platform.where["pid"], signal.SIGSTOP)
+    try:
+        opened.panel.refresh()
+        assert "does not answer in time" in opened.page.until("trouble", bool)["text"]
+    finally:
+        os.kill(platform.where["pid"], signal.SIGCONT)
+    opened.panel.refresh()
+    opened.page.until("trouble", lambda now: now is None)
+
+
+def test_a_key_that_is_revoked(
+    own: tuple[RunningPlatform, Opened], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, opened = own
+    page = opened.page
+    page.until("sessions", bool)
+    platform.kill()
+    (platform.state / "account.key").unlink()
+    port = platform.where["computing_url"].rsplit(":", 1)[1].removesuffix("/jobs")
+    platform.start("--port", port)
+    page.until("trouble", lambda now: now and "has been revoked" in now["text"])
+    assert page["sessions"]
+    monkeypatch.setenv("CLOUDITIA_API_KEY", platform.where["api_key"])
+    page.until("trouble", lambda now: now is None)
+
+
+def test_a_platform_of_this_machine_is_started_by_a_click_only(
+    shell: Shell, page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    monkeypatch.setenv("CLOUDITIA_STATE", str(state))
+    with manager_for(starter.find_or_start(state)) as manager:
+        opened = Opened(shell, page, manager)
+    page.until("account", bool)
+    ended = json.loads((state / "platform.json").read_text())["pid"]
+    os.kill(ended, signal.SIGTERM)
+    trouble = page.until("trouble", bool)
+    assert trouble["start"]
+    opened.panel.refresh()
+    assert starter.find(state) is None
+    assert page.click("refresh")["ok"]
+    page.until("trouble", lambda now: now is None)
+    service = starter.find(state)
+    assert service is not None
+    with manager_for(service) as manager:
+        stop_all(manager)
+    os.kill(json.loads((state / "platform.json").read_text())["pid"], signal.SIGTERM)
+
+
+def test_the_stock_service_is_put_together(
+    stock_state: Path, shell: Shell, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDITIA_STATE", str(stock_state))
+    with manager_for(starter.find_or_start(stock_state)) as manager:
+        opened = Opened(shell, page, manager)
+        page.until("account", bool)
+        session = manager.create_session(gpu_type=A, vcpu=1, ram=1, verbose=False)
+        assert not isinstance(session, dict)
+        opened.panel.refresh()
+        row = page.until("sessions", lambda rows: rows and rows[0]["status"] == "running")[0]
+        assert (row["price"], row["rate"]) == (0.42, 0.42)
+        assert page["place"] == {**page["place"], "runs": False, "pause": ""}
+        left = manager.get_balance()["balance"]
+        overview = opened.panel._board.overview
+        assert overview is not None
+        assert overview.balance(overview.hands.here) == pytest.approx(left, abs=0.02)
+        page.look(visible=False)
+        opened.panel.refresh()
+        assert list(islice(quiet_refreshes(page, opened.panel), 2)) == [0, 0]
+        assert page.click("stop", id=session.id)["ok"]
+        with pytest.raises(SessionNotFoundError):
+            manager.get_session("00000000")
+
+
+# A busy kernel
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_click_acts_while_a_cell_runs(local: Local) -> None:
+    front_end = FrontEnd()
+    try:
+        shown = front_end.run(
+            "import clouditia_jupyter\n"
+            "opened = %clouditia panel\n"
+            "print(clouditia_jupyter.panel() is opened)"
+        )
+        assert text_of(shown) == "True\n"
+        (opening,) = [
+            m["content"]
+            for m in front_end.seen
+            if m["msg_type"] == "comm_open" and "sessions" in m["content"]["data"]["state"]
+        ]
+        comm_id = opening["comm_id"]
+        control, client = front_end.client.control_channel, front_end.client
+        control.send(client.session.msg("create_subshell_request", {}))
+        subshell = control.get_msg(timeout=60)["content"]["subshell_id"]
+
+        def say(content: dict[str, Any]) -> None:
+            data = {"comm_id": comm_id, "data": {"method": "custom", "content": content}}
+            message = client.session.msg("comm_msg", data)
+            message["header"]["subshell_id"] = subshell  # as JupyterLab sends it
+            client.session.send(client.shell_channel.socket, message)
+
+        def update(message: dict[str, Any], part: str, text: str) -> bool:
+            content = message["content"]
+            state = (content.get("data") or {}).get("state") or {}
+            return content.get("comm_id") == comm_id and text in str(state.get(part))
+
+        say({"do": "seen", "view": "v", "visible": True, "now": 0})
+        cell = front_end.remote("input('go on? ')")
+        front_end.question()  # now the cell cannot be over
+        # what happens is shown, though nobody clicks: from the worker
+        front_end.until(lambda m: update(m, "runs", "input('go on? ')"))
+        session = json.loads(
+            next(
+                m["content"]["data"]["state"]["sessions"]
+                for m in reversed(front_end.seen)
+                if "sessions" in ((m["content"].get("data") or {}).get("state") or {})
+            )
+        )[0]
+        say({"do": "rename", "call": "c", "id": session["id"], "name": "renamed meanwhile"})
+        front_end.until(lambda m: update(m, "sessions", "renamed meanwhile"))
+        client.input("yes")
+        front_end.until_idle(cell)
+    finally:
+        front_end.close()
+
+
+def test_parts_of_the_panel_load_when_it_is_opened() -> None:
+    code = (
+        "import sys\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\n"
+        "shell.run_line_magic('load_ext', 'clouditia_jupyter')\n"
+        "import clouditia_jupyter.notebook.actions\n"
+        "print('anywidget' in sys.modules, 'ipywidgets' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
