@@ -25,19 +25,25 @@ _MOST_POINTS = 240
 Point = tuple[float, float]
 
 
-def sparkline(values: Iterable[float | None], *, label: str, unit: str = "") -> str:
+def sparkline(
+    values: Iterable[float | None], *, label: str, unit: str = "", top: float | None = None
+) -> str:
     """Return a line without axes, from the oldest value to the newest.
 
     Parameters
     ----------
     values
-        Equally far apart in time. Per cent are drawn from 0 to 100, all else from 0 to the
-        greatest.
+        Equally far apart in time.
     label, unit
         What it is, and of what: ``GPU use`` and ``%``. Both may be anybody's text.
+    top
+        What the height stands for, if no value is greater: by default 100 for per cent, and the
+        greatest value for all else.
     """
     points = [(float(number), value) for number, value in enumerate(_finite(values))]
-    drawing = _drawing(points, f"{label}: {_summary(points, unit)}", unit)
+    known = [value for _, value in points if value is not None]
+    reach = _range(known, unit, top)
+    drawing = _drawing(points, f"{label}: {_summary(points, unit)}", reach)
     return f'<div class="clouditia-spark">{drawing}</div>'
 
 
@@ -63,7 +69,7 @@ def line_chart(
     moments = [when.timestamp() if isinstance(when, datetime) else float(when) for when in times]
     points = list(zip(moments, _finite(values), strict=True))
     known = [value for _, value in points if value is not None]
-    low, high = _range(known, unit)
+    low, high = reach = _range(known, unit)
     first, last = _clock(moments[:1], moments), _clock(moments[-1:], moments)
     over = f", {first} to {last}" if len(moments) > 1 else ""
     return (
@@ -71,7 +77,7 @@ def line_chart(
         '<div class="clouditia-ends clouditia-upright" aria-hidden="true">'
         f"<span>{escaped(amount(high, unit) if known else '')}</span>"
         f"<span>{escaped(amount(low, unit) if known else '')}</span></div>"
-        f"{_drawing(points, f'{label}: {_summary(points, unit)}{over}', unit)}"
+        f"{_drawing(points, f'{label}: {_summary(points, unit)}{over}', reach)}"
         '<span></span><div class="clouditia-ends" aria-hidden="true">'
         f"<span>{first}</span><span>{last if len(moments) > 1 else ''}</span></div></div>"
     )
@@ -85,7 +91,7 @@ def amount(value: float, unit: str = "") -> str:
     elif unit == "%" or size >= 1000 or value == int(value):
         text = f"{value:,.0f}"
     else:
-        text = f"{value:.2f}" if size >= 0.1 else f"{value:.4f}"
+        text = f"{value:.2f}" if size >= 0.1 else f"{value:.4f}".rstrip("0")
     return f"{text} {unit}".rstrip()
 
 
@@ -95,10 +101,10 @@ def _finite(values: Iterable[float | None]) -> list[float | None]:
     ]
 
 
-def _range(known: Sequence[float], unit: str) -> tuple[float, float]:
+def _range(known: Sequence[float], unit: str, top: float | None = None) -> tuple[float, float]:
     """Return where the drawing begins and ends; never the same number twice."""
     low = min([0.0, *known])
-    high = max([100.0 if unit == "%" else 0.0, *known])
+    high = max([100.0 if unit == "%" else top or 0.0, *known])
     return low, high if high > low else low + 1.0
 
 
@@ -113,10 +119,12 @@ def _summary(points: Sequence[tuple[float, float | None]], unit: str) -> str:
     return f"{now}, between {amount(min(known), unit)} and {amount(max(known), unit)}"
 
 
-def _drawing(points: Sequence[tuple[float, float | None]], text: str, unit: str) -> str:
+def _drawing(
+    points: Sequence[tuple[float, float | None]], text: str, reach: tuple[float, float]
+) -> str:
     """Return the SVG; ``text`` is its name, for screen readers and under the pointer."""
     paths = []
-    for line in _lines(points, unit):
+    for line in _lines(points, reach):
         if len(line) == 1:
             (x, y) = line[0]
             paths.append(f'<path class="clouditia-stroke clouditia-dot" d="M{x:.2f} {y:.2f}h0"/>')
@@ -133,12 +141,13 @@ def _drawing(points: Sequence[tuple[float, float | None]], text: str, unit: str)
     )
 
 
-def _lines(points: Sequence[tuple[float, float | None]], unit: str) -> list[list[Point]]:
+def _lines(
+    points: Sequence[tuple[float, float | None]], reach: tuple[float, float]
+) -> list[list[Point]]:
     """Return the unbroken lines, in the drawing's units."""
-    known = [value for _, value in points if value is not None]
-    if not known:
+    if not points:
         return []
-    low, high = _range(known, unit)
+    low, high = reach
     start, span = points[0][0], (points[-1][0] - points[0][0]) or 1.0
     alone = len(points) == 1
     lines: list[list[Point]] = [[]]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
     from tests.browser.lab import Lab
+    from tests.running import RunningPlatform
 
 #: What a browser does besides showing the page, and what it cannot do in a container.
 _FLAGS = (
@@ -62,6 +63,25 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
         end_platform(state)
 
 
+@pytest.fixture(scope="session")
+def _fast(start_platform_for_session: Callable[..., RunningPlatform]) -> RunningPlatform:
+    return start_platform_for_session(
+        *("--gpus", "nvidia-rtx-3090=1,nvidia-rtx-4090=1"), *("--clock-rate", "600")
+    )
+
+
+@pytest.fixture
+def fast_platform(_fast: RunningPlatform) -> Iterator[RunningPlatform]:
+    """Return a platform with two GPUs, on which ten minutes pass in a second."""
+    yield _fast
+    for ticket in _fast.computing.get("queue/").json()["queue_jobs"]:
+        if ticket["status"] == "pending":
+            _fast.computing.post("queue/cancel/", json={"queue_id": ticket["queue_id"]})
+    for session in _fast.computing.get("sessions/").json()["sessions"]:
+        if session["status"] not in ("stopped", "failed"):
+            _fast.stop_session(session["id"])
+
+
 @pytest.fixture
 def page(chromium: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     """Return an empty page; what it says to the console in red fails the test.
@@ -77,7 +97,12 @@ def page(chromium: str, request: pytest.FixtureRequest) -> Iterator[Page]:
         page = browser.new_page(viewport={"width": 1280, "height": 1600})
         page.set_default_timeout(_SECONDS * 1000)
         said: list[str] = []
-        page.on("console", lambda entry: said.append(entry.text) if entry.type == "error" else None)
+        page.on(
+            "console",
+            lambda entry: (
+                said.append(f"{entry.text} {entry.location}") if entry.type == "error" else None
+            ),
+        )
         page.on("pageerror", lambda error: said.append(str(error)))
         yield page
         if said or request.session.testsfailed > failed_before:

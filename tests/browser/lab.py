@@ -11,6 +11,7 @@ import nbformat
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.server import Server
+from tests.running import RunningPlatform
 
 #: Settings of Lab that would make a page change by itself.
 _SETTINGS = {
@@ -90,6 +91,10 @@ class Lab:
                 return url
         raise OSError("not up yet")
 
+    def keep(self, name: str, text: str) -> None:
+        """Put a file beside the notebooks."""
+        (self._root / name).write_text(text)
+
     def write(self, name: str, cells: list[str]) -> None:
         """Put a notebook of code cells where Lab finds it."""
         notebook = nbformat.v4.new_notebook(
@@ -101,6 +106,15 @@ class Lab:
     def close(self) -> None:
         """End Lab and its kernels."""
         self._server.close()
+
+
+def environment_of(platform: RunningPlatform) -> dict[str, str]:
+    """Return what makes a kernel use the platform."""
+    return {
+        "CLOUDITIA_API_KEY": platform.where["api_key"],
+        "CLOUDITIA_BASE_URL": platform.where["computing_url"],
+        "CLOUDITIA_EDITOR_URL": platform.where["code_editor_url"],
+    }
 
 
 class NotebookPage:

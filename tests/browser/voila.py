@@ -29,6 +29,8 @@ class Voila:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         options = ["served.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}"]
+        # where the benchmarks' packages are too: it expects more of a page than Voilà has
+        options += ["--VoilaConfiguration.extension_denylist=ipyparallel-labextension"]
         options += ["--show_tracebacks=True", "--VoilaConfiguration.allow_theme_override=YES"]
         self._server = Server(folder / "jupyter", folder, "voila", *options, **environment)
         self.url = self._server.wait(lambda: _find(port))

@@ -108,6 +108,7 @@ def test_the_same_values_give_the_same_text() -> None:
     [
         (0, "EUR", "0 EUR"),
         (0.0512, "EUR", "0.0512 EUR"),
+        (0.03, "GB", "0.03 GB"),
         (3.5, "EUR", "3.50 EUR"),
         (43.4, "%", "43 %"),
         (24_576, "MB", "24,576 MB"),

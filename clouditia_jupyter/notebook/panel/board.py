@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clouditia_jupyter.notebook.connection import Connection
     from clouditia_jupyter.notebook.panel.widget import PanelWidget
 
-#: Seconds after which the chart of costs is drawn anew although nothing but time has passed.
+#: Seconds of the bill after which the chart of costs is drawn anew while something bills.
 _CHART_SECONDS = 60.0
 _UNDER_WAY = frozenset({"pending", "creating", "stopping", "pausing"})
 _REASONS = {
@@ -102,7 +102,9 @@ class Board:
         now = time.time()
         current = self.cells.current
         fresh = self._shown is None or self._shown[0] is not self.overview
-        if fresh or self._drawn_at < now - _CHART_SECONDS:
+        bills = any(session.cost_since is not None for session in self.overview.sessions)
+        redraw = _CHART_SECONDS / max(self.overview.hands.rate, 1.0)
+        if fresh or (bills and self._drawn_at < now - redraw):
             self._drawn_at = now
             self.widget.show("spending", cost_chart(self.overview, now))
         if fresh:

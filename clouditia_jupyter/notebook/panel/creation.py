@@ -140,7 +140,9 @@ class Creation:
             self.follow(overview)
         else:
             place = f" at place {ticket.position}" if ticket.position else ""
-            text = f"Queued{place}: ticket {self._id[:8]}, tried {ticket.attempt_count} times."
+            tries = ticket.attempt_count
+            tried = f"tried {tries} time{'' if tries == 1 else 's'}"
+            text = f"Queued{place}: ticket {self._id[:8]}, {tried}."
             self._show("queued", text, ticket=self._id)
 
     def _follow_session(self, session: GPUSession) -> None:

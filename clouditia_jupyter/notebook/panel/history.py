@@ -86,7 +86,11 @@ def _drawing(
     text = amount(newest, "" if total else unit)
     if total:
         text = f"{amount(round(newest, 2))} of {amount(round(total, 1), unit)}"
-    return {"label": label, "text": text, "svg": sparkline(values, label=label, unit=unit)}
+    return {
+        "label": label,
+        "text": text,
+        "svg": sparkline(values, label=label, unit=unit, top=total),
+    }
 
 
 def _gpu_percent(use: Mapping[str, Any]) -> float:

@@ -33,7 +33,7 @@ function makeAccount(panel) {
 
   function update() {
     const { place: where, account, spending } = panel.state;
-    const name = where == null ? "" : where.local ? "this machine" : where.url;
+    const name = where == null ? "" : where.local ? "this machine" : new URL(where.url).host;
     setText(place, [name, account?.user].filter(Boolean).join(" · "));
     setAttribute(place, "title", where?.url ?? "");
     setDrawing(drawing, spending);

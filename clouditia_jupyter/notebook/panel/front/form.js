@@ -36,14 +36,14 @@ function makeForm(panel) {
     h("div", { class: "cp-submit" }, create, price),
     problem,
   );
+  let decided = false; // whether it is open: the first data decides, unless somebody has
   const element = h(
     "details",
     { class: "cp-new" },
-    h("summary", {}, "New session"),
+    h("summary", { onclick: () => (decided = true) }, "New session"),
     form,
     outcome.element,
   );
-  let decided = false;
 
   form.addEventListener("input", judge);
   form.addEventListener("submit", async (event) => {
