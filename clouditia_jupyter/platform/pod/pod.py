@@ -227,6 +227,9 @@ class Pod:
 
     async def _ask_kernel(self, function: str, *arguments: Any) -> dict[str, Any]:
         """Call a function of :mod:`.variables` in the kernel, between two cells."""
+        self._revive()
+        if self.kernel.gone and self._restarting is not None:
+            await asyncio.shield(self._restarting)
         module = f"__import__({_VARIABLES!r}, fromlist=[{function!r}])"
         return dict(await self.kernel.evaluate(f"{module}.{function}{arguments!r}"))
 

@@ -295,3 +295,13 @@ def test_a_kernel_ends_when_its_pod_lets_go_of_it(tmp_path: Path) -> None:
 
 def test_what_a_cell_starts_finds_no_input(pod: RunningPod) -> None:
     assert pod.text("import subprocess; print(subprocess.run(['cat']).returncode)") == "0\n"
+
+
+def test_names_are_looked_up_in_the_kernel_that_comes_after_a_lost_one(
+    fresh_pod: RunningPod,
+) -> None:
+    for _ in range(3):
+        events = fresh_pod.run("import os\nos.kill(os.getpid(), 9)")
+        assert events[-1]["content"]["status"] == "lost"
+        answer = fresh_pod.client.post("/api/names/", json={"names": ["os"], "modules": {}})
+        assert answer.status_code == 200, answer.text
