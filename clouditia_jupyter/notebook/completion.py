@@ -153,7 +153,10 @@ class Completion:
         flags = {flag: a for a in command.arguments for flag in a.names if flag[0] == "-"}
         last = flags.get(done[-1]) if done else None
         if last is not None and last.settings.get("action") != "store_true":
-            return _result(self._offered(last), fragment, "value")
+            # in a list, what is behind the last comma
+            before, comma, _ = fragment.rpartition(",")
+            offered = [f"{before}{comma}{word}" for word in self._offered(last)]
+            return _result(offered, fragment, "value")
         places = [a for a in command.arguments if a.names[0][0] != "-"]
         options = [*sorted(set(flags) - set(done)), "--help"] if fragment[:1] in ("", "-") else []
         return _result([o for a in places for o in self._offered(a)] + options, fragment, "option")

@@ -10,7 +10,7 @@ import contextlib
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from clouditia_jupyter.errors import ClouditiaError, RemoteErrors, remote_errors
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from clouditia_jupyter.models import Event, GPUSession
     from clouditia_jupyter.notebook.connection import Connection
     from clouditia_jupyter.notebook.parcel import Packer
-    from clouditia_jupyter.notebook.render import Renderer
 
 
 @dataclass(eq=False)
@@ -192,8 +191,7 @@ class FanOut:
             if self._interrupts:
                 stream.interrupt()
             assert branch.live is not None
-            renderer = cast("Renderer", _Passed(self, branch))
-            branch.ending = follow(stream, renderer, branch.live, branch.limit)
+            branch.ending = follow(stream, _Passed(self, branch), branch.live, branch.limit)
             if branch.ending.status == "ok":
                 branch.values = brought(branch.live, wanted, trust_pickle=trust_pickle)
         except Exception as error:
@@ -269,6 +267,9 @@ class _Passed:
 
     def __init__(self, fan_out: FanOut, branch: Branch) -> None:
         self._fan_out, self._branch = fan_out, branch
+
+    def begin(self, stream: EventStream) -> None:
+        pass
 
     def show(self, event: Event) -> None:
         self._fan_out.put(self._branch, event)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from clouditia_jupyter.errors import ClouditiaError, JobNotFoundError
 from clouditia_jupyter.notebook.asking import ask
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from clouditia_jupyter.client.events import EventStream
     from clouditia_jupyter.client.live import LiveSession
     from clouditia_jupyter.models import Event
-    from clouditia_jupyter.notebook.render import Renderer
 
 #: Seconds that a run which went past its limit has to heed the interrupt before it is killed.
 GRACE = 10.0
@@ -91,8 +90,21 @@ class Limit(NamedTuple):
     past: str
 
 
+class Viewer(Protocol):
+    """What shows the events of a run: a renderer, or what hands them to another thread."""
+
+    def begin(self, stream: EventStream) -> None:
+        """Take the events of this run from now on."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+
+    def relay(self, event: Event, stream: EventStream) -> None:
+        """Show what a widget's message changes."""
+
+
 def follow(
-    stream: EventStream, renderer: Renderer, live: LiveSession, limit: Limit | None = None
+    stream: EventStream, renderer: Viewer, live: LiveSession, limit: Limit | None = None
 ) -> Ending:
     """Show a run's events until it is done, and return how it ended.
 
@@ -110,7 +122,7 @@ def follow(
     return ending
 
 
-def show_all(stream: EventStream, renderer: Renderer, ending: Ending) -> None:
+def show_all(stream: EventStream, renderer: Viewer, ending: Ending) -> None:
     """Show a run's events from where the stream is until it is done; note the end in ``ending``."""
     renderer.begin(stream)
     for event in stream:
@@ -130,7 +142,7 @@ def show_all(stream: EventStream, renderer: Renderer, ending: Ending) -> None:
 
 
 def _show_and_interrupt(
-    stream: EventStream, renderer: Renderer, live: LiveSession, ending: Ending
+    stream: EventStream, renderer: Viewer, live: LiveSession, ending: Ending
 ) -> None:
     interrupts = passed_on = 0
     while True:

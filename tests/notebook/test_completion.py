@@ -43,6 +43,7 @@ def test_choices_and_variables_complete(loaded: InteractiveShell) -> None:
     loaded.user_ns["measurements"] = 1
     assert complete(loaded, "%clouditia queue ca") == ["cancel"]
     assert complete(loaded, "%%clouditia_run -i measure") == ["measurements"]
+    assert complete(loaded, "%%clouditia_run -i a,measure") == ["a,measurements"]
 
 
 def test_other_cells_complete_as_before(loaded: InteractiveShell) -> None:

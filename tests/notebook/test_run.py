@@ -294,6 +294,9 @@ def test_a_footer_is_shown_to_a_person_unless_switched_off(kernel: Kernel) -> No
 
     (footer,) = footers(kernel.run(remote("1"), allow_stdin=True))
     assert re.fullmatch(r"\d+\.\d\d s · nvidia-rtx-3060ti · [\d.]+ EUR · [\d.]+ EUR so far", footer)
+    failed = kernel.run(remote("1 / 0"), allow_stdin=True)
+    assert len(footers(failed)) == 1  # it has cost as much
+    assert failed[-1]["ename"] == "ZeroDivisionError"
     assert footers(kernel.run(remote("1"))) == []
     kernel.run("%config ClouditiaMagics.footer = False")
     assert footers(kernel.run(remote("1"), allow_stdin=True)) == []
