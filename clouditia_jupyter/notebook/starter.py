@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 START_TIMEOUT = 60.0
 #: Seconds without any session after which a platform that we started ends.
 IDLE_EXIT = 900
+#: What it is started with.
+OPTIONS = ("--port", "0", "--idle-exit", str(IDLE_EXIT))
 
 
 def find(folder: Path, *, besides: Service | None = None) -> Service | None:
@@ -96,7 +98,7 @@ def _only_one_starts(folder: Path) -> Iterator[None]:
 def _start(folder: Path, besides: Service | None) -> Service:
     log = folder / "platform.log"
     command = [sys.executable, "-m", "clouditia_jupyter.platform", "--state", str(folder)]
-    command += ["--port", "0", "--idle-exit", str(IDLE_EXIT)]
+    command += OPTIONS
     # the platform's first line holds its key
     private = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with os.fdopen(private, "ab") as stdio:

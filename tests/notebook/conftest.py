@@ -6,8 +6,6 @@ import atexit
 import json
 import os
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
@@ -76,30 +74,50 @@ def shell(bare_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
     return bare_shell
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each test that is marked ``both_paths`` a platform with event streams, then without."""
+    if metafunc.definition.get_closest_marker("both_paths"):
+        for name in {"state", "own_state"}.intersection(metafunc.fixturenames):
+            metafunc.parametrize(name, ["streams", "agent"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def state(request: pytest.FixtureRequest) -> Path:
+    """Return the state folder of a platform that was started as the extension starts it.
+
+    Where a test asks for the agent's path, of one that serves what clouditia.com serves, no more.
+    """
+    path = getattr(request, "param", "streams")
+    folder: Path = request.getfixturevalue(f"{path}_state")
+    return folder
+
+
 @pytest.fixture(scope="session")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return the state folder of a platform that was started as the extension starts it."""
-    folder = tmp_path_factory.mktemp("state")
+def streams_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the state folder of a platform with event streams."""
+    yield from _started(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(scope="session")
+def agent_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the state folder of a platform without."""
+    with pytest.MonkeyPatch.context() as patch:
+        serve_stock(patch)
+        started = _started(tmp_path_factory.mktemp("stock"))
+        folder = next(started)
+    yield folder
+    next(started, None)
+
+
+def serve_stock(patch: pytest.MonkeyPatch) -> None:
+    """Let platforms that are started from now on serve what clouditia.com serves, no more."""
+    patch.setattr(starter, "OPTIONS", (*starter.OPTIONS, "--stock"))
+
+
+def _started(folder: Path) -> Iterator[Path]:
     starter.find_or_start(folder)
-    try:
-        yield folder
-    finally:
-        end_platform(folder)
-
-
-@pytest.fixture(scope="session")
-def stock_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return the state folder of a platform that serves what clouditia.com serves, no more."""
-    folder = tmp_path_factory.mktemp("stock")
-    command = [sys.executable, "-m", "clouditia_jupyter.platform", "--state", str(folder)]
-    process = subprocess.Popen([*command, "--stock"], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    with process, process.stdout:
-        assert process.stdout.readline()
-        try:
-            yield folder
-        finally:
-            end_platform(folder)
+    yield folder
+    end_platform(folder)
 
 
 @pytest.fixture

@@ -26,16 +26,12 @@ if TYPE_CHECKING:
 Capture = pytest.CaptureFixture[str]
 
 # jupyter_client leaves sockets to the garbage collector
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.both_paths,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 SLEEP = "import time\nprint('begun', flush=True)\ntime.sleep(600)"
-
-
-@pytest.fixture(params=["streams", "agent"])
-def state(request: pytest.FixtureRequest, state: Path) -> Path:
-    """Run every test here over both paths: event streams, and the agent where there are none."""
-    folder: Path = request.getfixturevalue("stock_state") if request.param == "agent" else state
-    return folder
 
 
 @pytest.fixture

@@ -95,6 +95,7 @@ def editor(state: Path) -> Iterator[Editor]:
         stop_all(account)
 
 
+@pytest.mark.both_paths
 def test_a_remote_cell_completes_remote_names(editor: Editor) -> None:
     cell = "%%clouditia_run\nx = 1\nremote_f"
     assert editor.complete(cell) == ["%%clouditia_run\nx = 1\nremote_frame"]
@@ -102,6 +103,7 @@ def test_a_remote_cell_completes_remote_names(editor: Editor) -> None:
     assert attributes == ["%%clouditia_run\ncollections.OrderedDict"]
 
 
+@pytest.mark.both_paths
 def test_local_names_stay_out_of_a_remote_cell(editor: Editor) -> None:
     assert editor.complete("%%clouditia_run\nlocal_on") in ([], ["%%clouditia_run\nlocal_on"])
 
@@ -112,6 +114,7 @@ def test_gpus_and_sessions_complete(editor: Editor) -> None:
     assert "%clouditia use typing" in editor.complete("%clouditia use typ")
 
 
+@pytest.mark.both_paths
 def test_help_on_a_remote_name_comes_from_the_session(editor: Editor) -> None:
     found = editor.inspect("%%clouditia_run\nremote_frame")
     assert found["found"]
@@ -120,6 +123,7 @@ def test_help_on_a_remote_name_comes_from_the_session(editor: Editor) -> None:
     assert editor.inspect("local_only")["found"]
 
 
+@pytest.mark.both_paths
 def test_a_busy_session_is_not_asked(editor: Editor, state: Path) -> None:
     service = starter.find_or_start(state)
     with manager_for(service) as account:

@@ -25,6 +25,8 @@ EXPECTED = "".join(f"line {n}\n" for n in range(LINES))
 
 Capture = pytest.CaptureFixture[str]
 
+pytestmark = pytest.mark.both_paths
+
 
 @pytest.fixture
 def cut(

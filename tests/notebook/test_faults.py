@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -15,7 +16,7 @@ from clouditia_jupyter import errors
 from clouditia_jupyter.models import Event, GPUSession
 from clouditia_jupyter.notebook import starter
 from clouditia_jupyter.notebook.render import Renderer
-from tests.notebook.conftest import end_platform, manager_for
+from tests.notebook.conftest import end_platform, manager_for, serve_stock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def own_state(
-    tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[tuple[Shell, Path]]:
     """Return a shell, and the state folder of a platform of its own, not yet started."""
     folder = tmp_path / "state"
+    if getattr(request, "param", "") == "agent":
+        serve_stock(monkeypatch)
     monkeypatch.setenv("CLOUDITIA_STATE", str(folder))
     yield shell, folder
     end_platform(folder)
@@ -74,6 +77,7 @@ def test_two_notebooks_that_start_at_once_share_one_platform(
     assert [child.returncode for child in children] == [0, 0, 0]
 
 
+@pytest.mark.both_paths
 def test_a_killed_platform_comes_back_with_the_session_and_its_variables(
     own_state: tuple[Shell, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +94,7 @@ def test_a_killed_platform_comes_back_with_the_session_and_its_variables(
     assert capsys.readouterr().out == "42\n"
 
 
+@pytest.mark.both_paths
 def test_a_platform_killed_in_mid_cell_loses_no_line(
     own_state: tuple[Shell, Path],
     capsys: pytest.CaptureFixture[str],
@@ -102,6 +107,9 @@ def test_a_platform_killed_in_mid_cell_loses_no_line(
 
     def kill_and_start() -> None:
         begun.wait()
+        # at the same address, as a service that restarts is
+        port = urlsplit(starter.find_or_start(folder).computing_url).port
+        monkeypatch.setattr(starter, "OPTIONS", (*starter.OPTIONS, "--port", str(port)))
         kill_platform(folder)
         starter.find_or_start(folder)
         marker.write_text("")
@@ -129,6 +137,7 @@ def test_a_platform_killed_in_mid_cell_loses_no_line(
     assert lines[:-1] == [str(n) for n in range(len(lines) - 1)]
 
 
+@pytest.mark.both_paths
 def test_a_session_that_was_stopped_elsewhere_is_said_with_the_next_step(local: Local) -> None:
     shell, manager = local
     session = running(shell, manager, "shared")
@@ -141,6 +150,7 @@ def test_a_session_that_was_stopped_elsewhere_is_said_with_the_next_step(local: 
         run(shell, "1")
 
 
+@pytest.mark.both_paths
 def test_a_session_that_is_stopped_in_mid_cell_is_said(
     local: Local, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +171,7 @@ def test_a_session_that_is_stopped_in_mid_cell_is_said(
     assert isinstance(caught.value, (errors.SessionLostError, errors.SessionStateError))
 
 
+@pytest.mark.both_paths
 def test_a_session_lost_while_another_runs_is_replaced_by_use(
     local: Local, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +188,7 @@ def test_a_session_lost_while_another_runs_is_replaced_by_use(
     assert capsys.readouterr().out == "here\n"
 
 
+@pytest.mark.both_paths
 def test_a_key_that_is_no_good_any_more_is_made_again(
     local: Local, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,6 +220,7 @@ def test_an_account_key_that_is_no_good(
     assert not key or key not in str(caught.value)
 
 
+@pytest.mark.both_paths
 def test_the_same_platform_by_its_address_and_key(
     local: Local, state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -281,33 +294,3 @@ def test_a_stranger_on_the_port_of_a_killed_platform(own_state: tuple[Shell, Pat
     finally:
         stranger.kill()
         stranger.communicate()
-
-
-def test_a_service_without_event_streams_runs_cells_all_the_same(
-    tmp_path: Path,
-    shell: Shell,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    command = [sys.executable, "-m", "clouditia_jupyter.platform", "--state", str(tmp_path)]
-    process = subprocess.Popen([*command, "--port", "0", "--stock"], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    ready = json.loads(process.stdout.readline())
-    monkeypatch.setenv("CLOUDITIA_BASE_URL", ready["computing_url"])
-    monkeypatch.setenv("CLOUDITIA_EDITOR_URL", ready["code_editor_url"])
-    monkeypatch.setenv("CLOUDITIA_API_KEY", ready["api_key"])
-    try:
-        shell.run("%clouditia create --gpu nvidia-rtx-3060ti")
-        capsys.readouterr()
-        run(shell, "x = 20\nprint('out')")
-        run(shell, "x + 1")
-        assert capsys.readouterr().out.split() == ["out", "Out[0]:", "21"]
-        with pytest.raises(ZeroDivisionError):
-            run(shell, "1 / 0")
-        shell.ip.user_ns["here"] = 1
-        run(shell, "here += x", "-i here -o here")
-        assert shell.names["here"] == 21
-        shell.run("%clouditia stop")
-    finally:
-        process.terminate()
-        process.communicate()

@@ -17,8 +17,6 @@ from clouditia_jupyter.notebook.wording import spent
 from tests.notebook.conftest import manager_for
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import StartPlatform
     from tests.notebook.conftest import Local, Shell
 
@@ -80,13 +78,7 @@ def run(shell: Shell, code: str, line: str = "") -> None:
     shell.run(f"%%clouditia_run {line}\n{code}")
 
 
-@pytest.fixture(params=["streams", "agent"])
-def state(request: pytest.FixtureRequest, state: Path) -> Path:
-    """Run every test here over both paths: event streams, and the agent where there are none."""
-    folder: Path = request.getfixturevalue("stock_state") if request.param == "agent" else state
-    return folder
-
-
+@pytest.mark.both_paths
 def test_a_cell_that_has_cost_too_much_is_interrupted(local: Local, capsys: Capture) -> None:
     shell, _ = local
     shell.run("%clouditia create --gpu nvidia-rtx-3060ti --name dear")
@@ -105,6 +97,7 @@ def test_a_cell_that_has_cost_too_much_is_interrupted(local: Local, capsys: Capt
     assert capsys.readouterr().out == "1\n"
 
 
+@pytest.mark.both_paths
 def test_the_footer_agrees_with_the_bill_and_asks_nobody(
     local: Local, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -22,14 +22,10 @@ SETUP = "%load_ext clouditia_jupyter"
 CREATE = "%clouditia create --gpu nvidia-rtx-3060ti --name remote"
 
 # nbclient and jupyter_client leave sockets to the garbage collector
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
-
-@pytest.fixture(params=["streams", "agent"])
-def state(request: pytest.FixtureRequest, state: Path) -> Path:
-    """Run every test here over both paths: event streams, and the agent where there are none."""
-    folder: Path = request.getfixturevalue("stock_state") if request.param == "agent" else state
-    return folder
+pytestmark = [
+    pytest.mark.both_paths,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 
 def execute(*cells: str, allow_errors: bool = False) -> list[Any]:

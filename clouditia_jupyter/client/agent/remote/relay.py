@@ -102,6 +102,11 @@ _installed: list[Relay] = []
 def install(bundle: str) -> None:
     """Make this namespace's relay."""
     _installed[:] = [Relay(bundle)]
+    shell = _ipython()
+    if shell:
+        # a notebook's kernel names code by a hash in pure Python, which for a piece of a value
+        # takes longer than all the rest
+        shell.compile.get_code_name = lambda *_args: "<agent>"
 
 
 def exchange(marker: str, request: str) -> None:
@@ -113,8 +118,7 @@ def exchange(marker: str, request: str) -> None:
 def _forget_source() -> None:
     """Drop what an IPython namespace keeps of each request: a big value is thousands of them."""
     linecache.cache.pop(sys._getframe(2).f_code.co_filename, None)
-    ipython = sys.modules.get("IPython")
-    shell = ipython and ipython.get_ipython()
+    shell = _ipython()
     if not shell:
         return
     history = shell.history_manager
@@ -123,3 +127,9 @@ def _forget_source() -> None:
     del history.db_input_cache[:]
     for name in [name for name in shell.user_ns if name[:2] == "_i" and name[2:].isdigit()]:
         del shell.user_ns[name]
+
+
+def _ipython() -> Any:
+    """Return the IPython that executes this namespace; None where it is another thing."""
+    ipython = sys.modules.get("IPython")
+    return ipython and ipython.get_ipython()
