@@ -20,7 +20,7 @@ import pytest
 
 from clouditia_jupyter.client import GPUManager, LiveSession
 from clouditia_jupyter.client.agent.bundle import bundle
-from clouditia_jupyter.client.agent.lines import Line, SilentError
+from clouditia_jupyter.client.agent.line import Line, SilentError
 from clouditia_jupyter.client.agent.remote.plain import PlainShell
 from clouditia_jupyter.client.agent.remote.wire import pack
 from clouditia_jupyter.client.transport import Transport
@@ -311,11 +311,11 @@ def test_only_the_agent_s_own_words_are_its_answer():
 
     wire = httpx.MockTransport(answer)
     line = Line(Transport("http://127.0.0.1", "sk_live_x", http_transport=wire), "p1")
-    assert line.exchange({"op": "hello"}, b"", 0.0, None) == ({"status": 200}, b"bytes")
+    assert line.exchange({"op": "hello"}) == ({"status": 200}, b"bytes")
     quiet = httpx.MockTransport(lambda _: httpx.Response(200, json={"output": "(Aucune sortie)"}))
     line = Line(Transport("http://127.0.0.1", "sk_live_x", http_transport=quiet), "p1")
     with pytest.raises(SilentError):
-        line.exchange({"op": "hello"}, b"", 0.0, None)
+        line.exchange({"op": "hello"})
 
 
 # Variables

@@ -1,128 +1,35 @@
-"""Requests to the agent, and the persistent namespaces that carry them there.
+"""Requests to the agent, each over a persistent namespace that does nothing else by then.
 
-A service may execute what is sent to one namespace one after the other, so each request takes a
-namespace that does nothing else: while one waits for output, an interrupt goes through another.
+A service may execute what is sent to one namespace one after the other: while one request waits
+for output, an interrupt goes through another.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
-import re
 import threading
-import uuid
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
-from clouditia_jupyter.client.agent.bundle import bundle
-from clouditia_jupyter.client.agent.remote.wire import FOLDER, pack, unpack
+from clouditia_jupyter.client.agent import namespaces
+from clouditia_jupyter.client.agent.line import Answer, Line, SilentError, TruncatedError
 from clouditia_jupyter.client.transport import Transport
 from clouditia_jupyter.errors import (
     APIError,
     ClouditiaError,
+    ConnectionFailedError,
     NotFoundError,
     SessionLostError,
     UnsupportedError,
 )
 
-#: What an exchange may take beyond what the request asks the agent to wait, in seconds.
-_MARGIN = 30.0
 #: More namespaces than this are not started for the requests of one client.
 _MOST_LINES = 8
-_RELAY = "clouditia_agent.relay"
-_INSTALL = """\
-def _install(data, name):
-    import base64, os, sys
-    folder = os.path.abspath({folder!r})
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    path = os.path.join(folder, name)
-    if not os.path.exists(path):
-        draft = path + "." + str(os.getpid())
-        with open(draft, "wb") as file:
-            file.write(base64.b64decode(data))
-        os.replace(draft, path)
-    sys.path.insert(0, path)
-    try:
-        import clouditia_agent.relay as relay
-    finally:
-        sys.path.remove(path)
-    relay.install(path)
-_install({data!r}, {name!r})
-"""
-
-
-class Answer(NamedTuple):
-    """What the agent said: named facts, and bytes."""
-
-    head: dict[str, Any]
-    body: bytes
-
-
-class TruncatedError(Exception):
-    """An answer did not come whole; the service cuts output that long."""
-
-
-class SilentError(APIError):
-    """The code was executed, and the agent's answer is not in its output."""
-
-
-class Line:
-    """One persistent namespace that has the agent's relay."""
-
-    def __init__(self, platform: Transport, name: str) -> None:
-        self.name = name
-        self.free_at = 0.0
-        self._platform = platform
-
-    def install(self) -> None:
-        """Send the agent there."""
-        packed = bundle()
-        data = base64.b64encode(packed.data).decode()
-        code = _INSTALL.format(folder=FOLDER, data=data, name=packed.name)
-        answer = self._execute(code, _MARGIN, _MARGIN, again=True)
-        if not answer.get("success", True):
-            raise APIError(
-                "The agent that cells need on this service cannot be installed in the session: "
-                f"{_last_line(answer.get('error'))}. shell(command) works without it."
-            )
-
-    def exchange(
-        self, head: dict[str, Any], body: bytes, wait: float, timeout: float | None
-    ) -> Answer:
-        """Return the agent's answer to one request, sent in the code of one execution."""
-        marker = uuid.uuid4().hex
-        request = base64.b64encode(pack({**head, "relay": self.name}, body)).decode()
-        code = f"__import__('sys').modules[{_RELAY!r}].exchange({marker!r}, {request!r})"
-        limit = wait + _MARGIN
-        # whoever follows a run or types knows better what to do without an answer
-        again = not wait and timeout is None
-        answer = self._execute(code, limit, limit if timeout is None else timeout, again=again)
-        output = str(answer.get("output") or "")
-        found = re.search(f"{marker}:([A-Za-z0-9+/=\\s]*):{marker}", output)
-        if found is None:
-            if marker in output:
-                raise TruncatedError
-            reason = _last_line(answer.get("error")) or "it printed something else"
-            raise SilentError(f"The agent in the session did not answer ({reason}); run again.")
-        return _decoded(found[1])
-
-    def _execute(self, code: str, limit: float, timeout: float, *, again: bool) -> dict[str, Any]:
-        return self._platform.call(
-            "POST",
-            "/api/session/exec/",
-            json={"persistent_id": self.name, "code": code, "timeout": limit},
-            timeout=timeout,
-            idempotent=again,
-            failure_is_answer=True,
-        )
-
-    def stop(self) -> None:
-        """End the namespace."""
-        with contextlib.suppress(ClouditiaError):
-            stop_namespace(self._platform, self.name)
+#: How long the other end works at a request that was left half way. The next one that waits for
+#: the same ends it there.
+_LEFT = 1.0
+_UNAVAILABLE = 500
 
 
 class Lines:
@@ -132,28 +39,29 @@ class Lines:
     ----------
     platform
         The code-editor API.
+
+    Attributes
+    ----------
+    broker
+        Which agent this client knows: another one has none of its runs and variables. Empty
+        before the first.
     """
 
     def __init__(self, platform: Transport) -> None:
+        self.broker = ""
         self._platform = platform
         self._lock = threading.Lock()
         self._lines: list[Line] = []
         self._taken: set[Line] = set()
         self._home = ""
-        self._broker = ""
 
-    @property
-    def connected(self) -> bool:
-        """Whether the agent has answered this client before."""
-        return bool(self._broker)
+    def connect(self) -> None:
+        """See that the agent is there and known."""
+        if not self.broker:
+            self.exchange({"op": "hello"})
 
     def exchange(
-        self,
-        head: dict[str, Any],
-        body: bytes = b"",
-        *,
-        wait: float = 0.0,
-        timeout: float | None = None,
+        self, head: dict[str, Any], body: bytes = b"", *, wait: float = 0.0, again: bool = True
     ) -> Answer:
         """Return the agent's answer.
 
@@ -163,8 +71,8 @@ class Lines:
             What to do; doing it twice must do it once, since the answer can be lost.
         wait
             Seconds that the agent may take on purpose.
-        timeout
-            Seconds after which nobody wants the answer any more.
+        again
+            Whether to ask again where no answer comes; whoever follows a run knows better.
 
         Raises
         ------
@@ -173,75 +81,118 @@ class Lines:
             fresh one.
         UnsupportedError
             If the service has no persistent namespaces, or the agent cannot live in one.
+        ConnectionFailedError
+            If no answer came; asking again is safe.
+        TruncatedError
+            If the service did not pass on all of it.
         """
-        with self._borrowed(wait) as line:
+        silent = False
+        while True:
+            with self._borrowed() as line:
+                try:
+                    addressed = self._addressed(head)
+                    return self._heard(line.exchange(addressed, body, wait=wait, again=again))
+                except NotFoundError:
+                    self._remove(line)  # stopped, perhaps by another who took it for forgotten
+                except SilentError as error:
+                    self._remove(line)
+                    if silent:
+                        raise _unanswered(error) from error
+                    silent = True
+                except APIError as error:
+                    if error.status < _UNAVAILABLE:
+                        raise
+                    raise _unanswered(error) from error
+
+    def ask(self, head: dict[str, Any], wait: float, patience: float) -> Answer | None:
+        """Return the agent's answer if a line is free and it comes in time; change nothing."""
+        line = self._take_free()
+        if line is None:
+            return None  # making one takes longer than anybody waits
+        with self._using(line):
             try:
-                answer = line.exchange(self._to_broker(head), body, wait, timeout)
-            except (NotFoundError, SilentError):
-                self._remove(line)  # stopped, perhaps by another client that took it for forgotten
-            else:
-                return self._from_broker(answer)
-        with self._borrowed(wait) as line:
-            return self._from_broker(line.exchange(self._to_broker(head), body, wait, timeout))
+                answer = line.exchange(
+                    self._addressed(head), wait=wait, again=False, timeout=patience
+                )
+            except (NotFoundError, SilentError, TruncatedError):
+                return None  # whoever runs a cell finds out why
+        return answer if answer.head.get("broker") == self.broker else None
 
-    def _to_broker(self, head: dict[str, Any]) -> dict[str, Any]:
+    def _addressed(self, head: dict[str, Any]) -> dict[str, Any]:
         # one that was started since would know nothing of this client's runs
-        return {**head, "broker": self._broker}
+        return {"broker": self.broker, **head}
 
-    def _from_broker(self, answer: Answer) -> Answer:
+    def _heard(self, answer: Answer) -> Answer:
         broker = str(answer.head.pop("broker", ""))
-        if broker != self._broker:
-            self._broker, self._home = broker, str(answer.head.get("home"))
-            raise _lost()
+        if broker != self.broker:
+            self.broker, self._home = broker, str(answer.head.get("home"))
+            raise lost()
         return answer
 
     @contextmanager
-    def _borrowed(self, wait: float) -> Iterator[Line]:
-        line = self._take()
-        # an exchange that is left half way goes on at the other end
-        line.free_at = self._platform.clock.monotonic() + wait + 1.0
+    def _borrowed(self) -> Iterator[Line]:
+        with self._using(self._take_free() or self._take_any() or self._open()) as line:
+            yield line
+
+    @contextmanager
+    def _using(self, line: Line) -> Iterator[Line]:
+        done = False
         try:
             yield line
-            line.free_at = 0.0
+            done = True
         finally:
+            line.free_at = 0.0 if done else self._platform.clock.monotonic() + _LEFT
             with self._lock:
                 self._taken.discard(line)
 
-    def _take(self) -> Line:
+    def _take_free(self) -> Line | None:
         now = self._platform.clock.monotonic()
         with self._lock:
-            idle = [line for line in self._lines if line not in self._taken]
-            free = [line for line in idle if line.free_at <= now]
-            if not free and len(self._lines) >= _MOST_LINES:
-                free = sorted(idle or self._lines, key=lambda line: line.free_at)
-            if free:
-                self._taken.add(free[0])
-                return free[0]
-        line = self._open()
+            for line in self._lines:
+                if line not in self._taken and line.free_at <= now:
+                    self._taken.add(line)
+                    return line
+        return None
+
+    def _take_any(self) -> Line | None:
+        """Return a line though something is under way there, if there are enough of them."""
         with self._lock:
-            self._lines.append(line)
+            if len(self._lines) < _MOST_LINES:
+                return None
+            idle = [line for line in self._lines if line not in self._taken]
+            line = min(idle or self._lines, key=lambda line: line.free_at)
             self._taken.add(line)
-        return line
+            return line
 
     def _open(self) -> Line:
-        line = Line(self._platform, start_namespace(self._platform))
+        line = Line(self._platform, self._started())
         try:
             line.install()
-            head = line.exchange({"op": "hello"}, b"", 0.0, None).head
+            head = line.exchange({"op": "hello"}).head
         except NotFoundError as error:
             raise APIError(
                 "The service ended a Python namespace that it had just started; run again."
             ) from error
-        before, self._broker = self._broker, str(head.get("broker"))
+        before, self.broker = self.broker, str(head.get("broker"))
         self._home = str(head.get("home"))
+        with self._lock:
+            self._lines.append(line)
+            if not before or before == self.broker:
+                self._taken.add(line)
         for forgotten in head.get("stale") or ():
             with contextlib.suppress(ClouditiaError):
-                stop_namespace(self._platform, forgotten)
-        if before and before != self._broker:
-            with self._lock:
-                self._lines.append(line)
-            raise _lost()
+                namespaces.stop(self._platform, str(forgotten))
+        if before and before != self.broker:
+            raise lost()
         return line
+
+    def _started(self) -> str:
+        try:
+            return namespaces.start(self._platform)
+        except UnsupportedError as error:
+            if self.broker and isinstance(error.__cause__, NotFoundError):
+                raise error.__cause__ from None  # it had them before: the session is not there
+            raise
 
     def _remove(self, line: Line) -> None:
         with self._lock:
@@ -257,54 +208,14 @@ class Lines:
                 line.stop()
 
 
-def start_namespace(platform: Transport) -> str:
-    """Return the id of a new persistent namespace.
-
-    Raises
-    ------
-    UnsupportedError
-        If the service has none.
-    """
-    try:
-        # starting twice leaves an empty namespace behind, which costs little
-        answer = platform.call("POST", "/api/session/start/", json={}, idempotent=True)
-    except NotFoundError as error:
-        raise UnsupportedError(
-            "This service keeps no Python between two requests, so a cell there cannot be "
-            "followed; run(code) runs each piece of code by itself."
-        ) from error
-    name = str(answer.get("persistent_id") or "")
-    if not name:
-        raise APIError("The service started no Python namespace; try again in a minute.")
-    return name
-
-
-def stop_namespace(platform: Transport, name: str) -> None:
-    """End a persistent namespace."""
-    body = {"persistent_id": name}
-    platform.call("POST", "/api/session/stop/", json=body, idempotent=True)
-
-
-def _lost() -> SessionLostError:
+def lost() -> SessionLostError:
+    """Return what is raised where the agent that this client knew is gone."""
     return SessionLostError(
         "The session's Python was ended, and its variables are gone; the next run starts afresh."
     )
 
 
-def _decoded(text: str) -> Answer:
-    try:
-        data = base64.b64decode("".join(text.split()))
-        message = zlib.decompress(data[1:]) if data[:1] == b"z" else data[1:]
-    except (binascii.Error, zlib.error) as error:
-        raise TruncatedError from error
-    head, body = unpack(message)
-    if "trouble" in head:
-        raise APIError(
-            f"The agent in the session failed ({_last_line(head['trouble'])}); run again."
-        )
-    return Answer(head, body)
-
-
-def _last_line(text: Any) -> str:
-    lines = str(text or "").strip().splitlines()
-    return lines[-1][:300] if lines else ""
+def _unanswered(error: APIError) -> ConnectionFailedError:
+    failed = ConnectionFailedError(str(error))
+    failed.may_have_acted = True
+    return failed

@@ -14,7 +14,8 @@ from typing import Any, cast
 
 import httpx
 
-from clouditia_jupyter.client.agent.lines import Answer, Lines, TruncatedError
+from clouditia_jupyter.client.agent.line import Answer, TruncatedError
+from clouditia_jupyter.client.agent.lines import Lines, lost
 from clouditia_jupyter.client.agent.transfers import Transfers
 from clouditia_jupyter.client.retry import NEVER
 from clouditia_jupyter.client.transport import Transport
@@ -29,7 +30,7 @@ _POLL = 15.0
 _FIRST_POLL = 0.2
 #: How long output is gathered once there is some.
 _GATHER = 0.02
-_LARGEST_ANSWER, _SMALLEST_ANSWER = 1 << 20, 1 << 14
+_LARGEST_ANSWER, _SMALLEST_ANSWER = 1 << 20, 1 << 12
 #: What is left for the way of an answer that is only wanted while somebody types.
 _TYPING = 0.1
 
@@ -48,7 +49,8 @@ class Agent(httpx.BaseTransport):
     def __init__(self, platform: Transport) -> None:
         self._lines = Lines(platform)
         self._transfers = Transfers(platform, self._lines)
-        self._largest = _LARGEST_ANSWER
+        self._largest = self._most = _LARGEST_ANSWER
+        self._submitted = ("", "")
         self._calls: tuple[tuple[str, str, Callable[..., httpx.Response]], ...] = (
             ("POST", "/api/runs/", self._start),
             ("GET", "/api/runs/", self._runs),
@@ -88,6 +90,11 @@ class Agent(httpx.BaseTransport):
             "store_history": bool(submission.get("store_history", True)),
             "limit": submission.get("limit"),
         }
+        self._lines.connect()
+        if self._submitted[0] != run_id:
+            self._submitted = run_id, self._lines.broker
+        elif self._submitted[1] != self._lines.broker:
+            raise lost()  # what was submitted there may have run
         return self._stream({"op": "run", "run_id": run_id, "command": command})
 
     def _events(self, request: httpx.Request, run_id: str) -> httpx.Response:
@@ -95,27 +102,46 @@ class Agent(httpx.BaseTransport):
         return self._stream({"op": "read", "run_id": run_id, "after": after})
 
     def _stream(self, head: dict[str, Any]) -> httpx.Response:
+        # the agent keeps a request waiting for one listener no longer than its next one comes
+        head["listener"] = secrets.token_hex(8)
         first = self._read(head, _FIRST_POLL)
         if first.head["status"] != 200:
             return _answer(first)
-        return httpx.Response(200, stream=_Events(self._read, str(head["run_id"]), first))
+        return httpx.Response(200, stream=_Events(self._read, head, first))
 
     def _read(self, head: dict[str, Any], wait: float) -> Answer:
         timing = {"wait": wait, "gather": _GATHER}
+        answer = self._sized({**head, **timing}, wait + _GATHER)
+        if answer.head["status"] == 200:
+            position, end = answer.head.get("position"), answer.head.get("end")
+            if not isinstance(position, int) or not isinstance(end, bool):
+                raise APIError("The agent in the session answers what no agent says; run again.")
+        return answer
+
+    def _sized(self, head: dict[str, Any], wait: float = 0.0) -> Answer:
+        """Return the answer to a request for as much as the service is known to carry."""
         while True:
             try:
-                return self._lines.exchange(
-                    {**head, **timing, "limit": self._largest}, wait=wait + _GATHER
+                answer = self._lines.exchange(
+                    {**head, "limit": self._largest}, wait=wait, again=not wait
                 )
             except TruncatedError:
                 if self._largest <= _SMALLEST_ANSWER:
                     raise ConnectionFailedError(
                         "The service cuts the agent's answers short; run again in a minute."
                     ) from None
-                self._largest //= 2
+                self._most = self._largest = self._largest // 2
+            except ConnectionFailedError:
+                # what cut the connection may do so again at the same length
+                self._largest = max(self._largest // 2, _SMALLEST_ANSWER)
+                raise
+            else:
+                if len(answer.body) == self._largest:
+                    self._largest = min(2 * self._largest, self._most)
+                return answer
 
     def _runs(self, request: httpx.Request) -> httpx.Response:
-        return _answer(self._lines.exchange({"op": "runs"}))
+        return _answer(self._sized({"op": "runs"}))
 
     def _interrupt(self, request: httpx.Request, run_id: str) -> httpx.Response:
         return _answer(self._lines.exchange({"op": "interrupt", "run_id": run_id}))
@@ -146,13 +172,11 @@ class Agent(httpx.BaseTransport):
         return httpx.Response(200, json={"success": True, **found})
 
     def _ask(self, request: httpx.Request, operation: str) -> httpx.Response:
-        answer = None
         patience = float(request.extensions["timeout"]["read"])
-        if self._lines.connected:  # making a connection takes longer than anybody waits
-            command = {"op": operation, **json.loads(request.read())}
-            wait = max(0.0, patience - _TYPING)
-            head = {"op": "ask", "command": command, "wait": wait}
-            answer = self._lines.exchange(head, wait=wait, timeout=patience).head.get("result")
+        command = {"op": operation, **json.loads(request.read())}
+        wait = max(0.0, patience - _TYPING)
+        said = self._lines.ask({"op": "ask", "command": command, "wait": wait}, wait, patience)
+        answer = said and said.head.get("result")
         if not isinstance(answer, dict) or "refused" in answer or "lost" in answer:
             answer = None
         return httpx.Response(200, json={"success": True, "answer": answer})
@@ -162,16 +186,20 @@ class _Events(httpx.SyncByteStream):
     """The lines of a run's events, poll by poll; an empty line where a poll brought none."""
 
     def __init__(
-        self, read: Callable[[dict[str, Any], float], Answer], run_id: str, first: Answer
+        self,
+        read: Callable[[dict[str, Any], float], Answer],
+        head: dict[str, Any],
+        first: Answer,
     ) -> None:
-        self._read, self._run_id, self._answer = read, run_id, first
+        self._read, self._answer = read, first
+        self._head = {"op": "read", "run_id": head["run_id"], "listener": head["listener"]}
 
     def __iter__(self) -> Iterator[bytes]:
         if self._answer.body:
             yield self._answer.body
         while not self._answer.head["end"]:
-            head = {"op": "read", "run_id": self._run_id, "position": self._answer.head["position"]}
-            self._answer = self._read(head, _POLL)
+            position = {"position": self._answer.head["position"]}
+            self._answer = self._read({**self._head, **position}, _POLL)
             if self._answer.head["status"] != 200:
                 raise ConnectionFailedError("The agent in the session was replaced by another.")
             yield self._answer.body or b"\n"

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from clouditia_jupyter.client.agent.lines import Answer, Lines, TruncatedError
+from clouditia_jupyter.client.agent.line import Answer, TruncatedError
+from clouditia_jupyter.client.agent.lines import Lines
 from clouditia_jupyter.client.transport import Transport
 from clouditia_jupyter.errors import APIError, ClouditiaError, SessionLostError, ValueTransferError
 

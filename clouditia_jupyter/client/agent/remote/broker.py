@@ -6,12 +6,16 @@ have ids that their sender chose. A request waits as long as it says, and no lon
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import secrets
 import shutil
 import tempfile
 import threading
 import time
+from collections import OrderedDict
+from collections.abc import Callable
 from multiprocessing.connection import Listener
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,9 @@ from clouditia_jupyter.client.agent.remote.wire import Rendezvous, pack, unpack
 _STALE = 600.0
 #: Where the namespace that started it is gone, a broker that nobody asks ends after this.
 _ORPHANED = 900.0
-_LOOK = 30.0
+_LOOK = 1.0
+#: Of so many listeners it is known which of their requests was the last.
+_LISTENERS = 1000
 
 Answer = tuple[dict[str, Any], bytes]
 
@@ -38,6 +44,8 @@ class Broker:
         self._queue = Queue(bundle)
         self._transfers = Transfers()
         self._relays: dict[str, float] = {}
+        self._numbers = itertools.count()
+        self._last: OrderedDict[str, int] = OrderedDict()
         self._home = ""
         self._parent = os.getppid()
         self._last_asked = time.monotonic()
@@ -87,18 +95,36 @@ class Broker:
         return self._read(run, int(position), head)
 
     def _read(self, run: Run, position: int, head: dict[str, Any]) -> Answer:
-        self._queue.wait(lambda: run.over or run.log.size > position, float(head.get("wait", 0)))
+        here = self._only(str(head.get("listener", "")))
+        self._queue.wait(
+            lambda: run.over or run.log.size > position or not here(), float(head.get("wait", 0))
+        )
         # a moment more, so that a chatty cell's lines come together, and a short cell in one
-        self._queue.wait(lambda: run.over, float(head.get("gather", 0)))
+        self._queue.wait(lambda: run.over or not here(), float(head.get("gather", 0)))
         with self._queue.changed:
             data = run.log.read(position, int(head["limit"]))
             position += len(data)
             end = run.over and position == run.log.size
         return {"position": position, "end": end}, data
 
+    def _only(self, listener: str) -> Callable[[], bool]:
+        """Return what says whether the request now begun is still the listener's last one."""
+        number = next(self._numbers)
+        with self._queue.changed:
+            self._last[listener] = number
+            self._last.move_to_end(listener)
+            if len(self._last) > _LISTENERS:
+                self._last.popitem(last=False)
+            # one whose connection was cut holds a namespace for nobody
+            self._queue.changed.notify_all()
+        return lambda: self._last.get(listener) == number
+
     def do_runs(self, head: dict[str, Any], body: bytes) -> Answer:
-        """List the runs, the newest first."""
-        return {"runs": self._queue.summaries()}, b""
+        """List the runs, the newest first; as many as an answer can carry."""
+        runs = self._queue.summaries()
+        while len(json.dumps(runs)) > int(head["limit"]):
+            runs = runs[: len(runs) // 2]
+        return {"runs": runs}, b""
 
     def do_interrupt(self, head: dict[str, Any], body: bytes) -> Answer:
         """Interrupt a run, or drop it from the queue."""
@@ -127,9 +153,10 @@ class Broker:
 
     def do_task(self, head: dict[str, Any], body: bytes) -> Answer:
         """Have the kernel bind or encode a value, and say what came of it once it has."""
+        here = self._only(str(head["id"]))
         path = str(self._transfers.path(str(head["id"])))
         task = self._queue.task(str(head["id"]), {**head["command"], "path": path})
-        self._queue.wait(lambda: task.result is not None, float(head.get("wait", 0)))
+        self._queue.wait(lambda: task.result is not None or not here(), float(head.get("wait", 0)))
         return {"result": task.result}, b""
 
     def do_ask(self, head: dict[str, Any], body: bytes) -> Answer:
@@ -159,12 +186,15 @@ def main(folder: str, bundle: str) -> None:
         secret = secrets.token_bytes(16)
         address = "\0clouditia-" + secrets.token_hex(16)
         listener = Listener(address, "AF_UNIX", backlog=64, authkey=secret)
-        Rendezvous(folder).write(address, secret)
+        rendezvous = Rendezvous(folder)
+        rendezvous.write(address, secret)
         threading.Thread(target=_accept, args=(listener, broker), daemon=True).start()
         os.write(1, b"ready\n")
         os.dup2(2, 1)
-        while Path(folder).exists() and not broker.forgotten:
+        while Path(folder).parent.exists() and not broker.forgotten:
             time.sleep(_LOOK)
+            if not rendezvous.path.exists():  # a cell cleaned up its workspace
+                rendezvous.write(address, secret)
         broker.close()
 
 

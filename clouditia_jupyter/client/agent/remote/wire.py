@@ -30,20 +30,21 @@ class Rendezvous:
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
-        self._path = self.folder / f"agent-{PROTOCOL}.json"
+        self.path = self.folder / f"agent-{PROTOCOL}.json"
 
     def write(self, address: str, secret: bytes) -> None:
         """Say where the broker is; for this user's eyes only."""
-        draft = self._path.with_suffix(f".{os.getpid()}")
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        draft = self.path.with_suffix(f".{os.getpid()}")
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w") as file:
             json.dump({"address": address, "secret": secret.hex()}, file)
-        draft.replace(self._path)
+        draft.replace(self.path)
 
     def connect(self) -> Any:
         """Return a connection to the broker; None where none answers."""
         try:
-            facts = json.loads(self._path.read_text())
+            facts = json.loads(self.path.read_text())
             return Client(facts["address"], "AF_UNIX", authkey=bytes.fromhex(facts["secret"]))
         # a workspace that was moved to another machine brings a stale file
         except (OSError, EOFError, ValueError, KeyError):
