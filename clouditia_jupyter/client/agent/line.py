@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import re
 import uuid
 import zlib
@@ -13,7 +12,7 @@ from clouditia_jupyter.client.agent import namespaces
 from clouditia_jupyter.client.agent.bundle import bundle
 from clouditia_jupyter.client.agent.remote.wire import FOLDER, pack, unpack
 from clouditia_jupyter.client.transport import Transport
-from clouditia_jupyter.errors import APIError, ClouditiaError
+from clouditia_jupyter.errors import APIError
 
 #: What an exchange may take beyond what the request asks the agent to wait, in seconds.
 MARGIN = 30.0
@@ -122,11 +121,6 @@ class Line:
 
     def _execute(self, code: str, limit: float, timeout: float, *, again: bool) -> dict[str, Any]:
         return namespaces.execute(self._platform, self.name, code, limit, timeout, again=again)
-
-    def stop(self) -> None:
-        """End the namespace."""
-        with contextlib.suppress(ClouditiaError):
-            namespaces.stop(self._platform, self.name)
 
 
 def _decoded(text: str) -> Answer:

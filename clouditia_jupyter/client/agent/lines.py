@@ -26,9 +26,9 @@ from clouditia_jupyter.errors import (
 
 #: More namespaces than this are not started for the requests of one client.
 _MOST_LINES = 8
-#: How long the other end works at a request that was left half way. The next one that waits for
-#: the same ends it there.
-_LEFT = 1.0
+#: How long the other end works at a request that was left half way, in seconds, where the next one
+#: for the same thing does not end it there at once.
+_LEFT = 0.3
 _UNAVAILABLE = 500
 
 
@@ -148,11 +148,12 @@ class Lines:
     def _take_free(self) -> Line | None:
         now = self._platform.clock.monotonic()
         with self._lock:
-            for line in self._lines:
-                if line not in self._taken and line.free_at <= now:
-                    self._taken.add(line)
-                    return line
-        return None
+            free = [x for x in self._lines if x not in self._taken and x.free_at <= now]
+            if not free:
+                return None
+            line = min(free, key=lambda line: line.free_at)
+            self._taken.add(line)
+            return line
 
     def _take_any(self) -> Line | None:
         """Return a line though something is under way there, if there are enough of them."""
@@ -204,8 +205,14 @@ class Lines:
         with self._lock:
             lines, self._lines = self._lines, []
         for line in lines:
-            if line.name != self._home:
-                line.stop()
+            if line.name == self._home:
+                continue
+            try:
+                namespaces.stop(self._platform, line.name)
+            except ConnectionFailedError:
+                return  # the service is away, and would be for the others
+            except ClouditiaError:
+                pass  # it was stopped before
 
 
 def lost() -> SessionLostError:

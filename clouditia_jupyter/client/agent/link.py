@@ -98,8 +98,8 @@ class Agent(httpx.BaseTransport):
         return self._stream({"op": "run", "run_id": run_id, "command": command})
 
     def _events(self, request: httpx.Request, run_id: str) -> httpx.Response:
-        after = int(request.url.params.get("after", "0"))
-        return self._stream({"op": "read", "run_id": run_id, "after": after})
+        place = {name: int(request.url.params.get(name, "0")) for name in ("after", "offset")}
+        return self._stream({"op": "read", "run_id": run_id, **place})
 
     def _stream(self, head: dict[str, Any]) -> httpx.Response:
         # the agent keeps a request waiting for one listener no longer than its next one comes
@@ -107,7 +107,9 @@ class Agent(httpx.BaseTransport):
         first = self._read(head, _FIRST_POLL)
         if first.head["status"] != 200:
             return _answer(first)
-        return httpx.Response(200, stream=_Events(self._read, head, first))
+        # the part of a line that is there already is not sent again
+        headers = {"X-Clouditia-Offset": str(head.get("offset", 0))}
+        return httpx.Response(200, headers=headers, stream=_Events(self._read, head, first))
 
     def _read(self, head: dict[str, Any], wait: float) -> Answer:
         timing = {"wait": wait, "gather": _GATHER}
@@ -137,7 +139,7 @@ class Agent(httpx.BaseTransport):
                 raise
             else:
                 if len(answer.body) == self._largest:
-                    self._largest = min(2 * self._largest, self._most)
+                    self._largest = min(self._largest * 5 // 4, self._most)
                 return answer
 
     def _runs(self, request: httpx.Request) -> httpx.Response:

@@ -39,7 +39,7 @@ Answer = tuple[dict[str, Any], bytes]
 class Broker:
     """What answers requests; each operation is a method that its name finds."""
 
-    def __init__(self, bundle: str) -> None:
+    def __init__(self, bundle: Path) -> None:
         self.id = secrets.token_hex(8)
         self._queue = Queue(bundle)
         self._transfers = Transfers()
@@ -86,12 +86,12 @@ class Broker:
         return self._read(run, 0, head)
 
     def do_read(self, head: dict[str, Any], body: bytes) -> Answer:
-        """Read a run's events from a position, or from behind the event ``after``."""
+        """Read a run's events from a position, or ``offset`` bytes behind the event ``after``."""
         run = self._queue.find(str(head["run_id"]))
         position = head.get("position")
         if position is None:
             with self._queue.changed:
-                position = run.log.position(int(head.get("after", 0)))
+                position = run.log.position(int(head.get("after", 0))) + int(head.get("offset", 0))
         return self._read(run, int(position), head)
 
     def _read(self, run: Run, position: int, head: dict[str, Any]) -> Answer:
@@ -181,8 +181,7 @@ def main(folder: str, bundle: str) -> None:
     """Serve until nobody can need it any more."""
     with tempfile.TemporaryDirectory(prefix="clouditia-agent-") as own:
         # the workspace is the user's to clean up
-        bundle = shutil.copy(bundle, own)
-        broker = Broker(bundle)
+        broker = Broker(Path(shutil.copy(bundle, own)))
         secret = secrets.token_bytes(16)
         address = "\0clouditia-" + secrets.token_hex(16)
         listener = Listener(address, "AF_UNIX", backlog=64, authkey=secret)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import builtins
 import getpass
-import json
 import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable
+from json import loads
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
@@ -60,6 +60,7 @@ class Cells:
         self._connection = connection
         self._outbox = Outbox(connection)
         self._interrupts = Interrupts()
+        self._pid = os.getpid()
         self._commands: asyncio.Queue[dict[str, Any]]
 
     async def serve(self) -> None:
@@ -81,6 +82,8 @@ class Cells:
         self._outbox.flush()
 
     async def _run(self, shell: Any, command: dict[str, Any]) -> None:
+        failure: dict[str, str] = {}
+
         async def cell() -> Any:
             self._outbox.event("begun", {})
             try:
@@ -91,9 +94,16 @@ class Cells:
                 error = {"ename": "KeyboardInterrupt", "evalue": "", "final": True}
                 self._outbox.event("error", {**error, "traceback": ["KeyboardInterrupt"]})
                 return False, None
+            # what executes cells has failed itself: a cell can break that, and the next mend it
+            except BaseException as error:
+                failure.update(ename=type(error).__name__, evalue=str(error))
+                trace = traceback.format_exc().splitlines()
+                self._outbox.event("error", {**failure, "traceback": trace, "final": True})
+                return False, None
             finally:
                 self._interrupts.begin(None)
 
+        signal.signal(signal.SIGINT, self._interrupts.handle)  # whatever the last cell made of it
         # what a cell sets in it, the later ones find: decimal's precision, NumPy's print options
         task = shell.context.run(asyncio.get_running_loop().create_task, cell())
         self._interrupts.begin(task)
@@ -103,14 +113,17 @@ class Cells:
             ok, count = False, None
         finally:
             self._interrupts.begin(None)
+        if os.getpid() != self._pid:
+            os._exit(0)  # a fork that came to the end of its cell: there is one kernel
         status = "ok" if ok else "error"
-        done = {"status": status, "execution_count": count, **shell.failure(), "ended": shell.ended}
+        done = {"status": status, "execution_count": count, "ended": shell.ended}
+        done.update(failure or shell.failure())
         self._outbox.event("done", done)
 
     def _receive(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
             try:
-                command = json.loads(self._connection.recv_bytes())
+                command = loads(self._connection.recv_bytes())
             except (EOFError, OSError):
                 os._exit(0)  # without its broker nobody can see or end it
             loop.call_soon_threadsafe(self._commands.put_nowait, command)

@@ -18,6 +18,8 @@ from typing import Any
 
 _CHUNK = 1 << 16
 _LOOK = 1.0
+#: What a kernel that says nothing any more gets to end by itself, in seconds.
+_DYING = 3.0
 
 
 class Kernel:
@@ -96,10 +98,10 @@ class Kernel:
                     continue
                 try:
                     kind, _, content = self._connection.recv_bytes().partition(b"\n")
-                except (EOFError, OSError):
+                    self._on_message(self, kind.decode(), content)
+                except Exception:  # it has closed its end, or wrote there what is no message
                     self._bury()
                     return
-                self._on_message(self, kind.decode(), content)
 
     def _read(self, reading: int) -> None:
         name, decoder = self._outputs[reading]
@@ -114,11 +116,17 @@ class Kernel:
 
     def _bury(self) -> None:
         self.drain()
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_DYING)
+        except subprocess.TimeoutExpired:  # a cell closed its connection, and goes on
+            self.kill()
+            code = self._process.wait()
         for reading in self._outputs:
             os.close(reading)
         self._connection.close()
         how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+        if -code == signal.SIGKILL:
+            how += " (its memory may have run out)"
         self._on_death(self, f"The kernel {how}; its variables are gone.")
 
 

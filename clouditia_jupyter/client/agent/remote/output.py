@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import os
 import queue
-import threading
+
+# by their names: a cell may put something else into the modules
+from json import dumps
+from threading import Event, Thread
 from typing import Any
 
 #: How long text is gathered before it goes, in seconds, and how much of it at most.
 _GATHER = 0.01
 _ENOUGH = 1 << 18
 _FLUSH_TIMEOUT = 10.0
+#: About how much text waits to be sent, in characters.
+_WAITING = 1 << 23
 
 
 class Outbox:
@@ -25,21 +29,27 @@ class Outbox:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self._pid = os.getpid()
         # safe to put into from a signal handler, and in the middle of a put
         self._items: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        threading.Thread(target=self._send_all, name="outbox", daemon=True).start()
+        Thread(target=self._send_all, name="outbox", daemon=True).start()
 
     def event(self, kind: str, content: dict[str, Any]) -> None:
         """Send a message; its content is taken as it is now."""
-        self._items.put((kind, json.dumps(content, default=_plain).encode()))
+        if os.getpid() == self._pid:  # a fork has nobody to send it
+            self._items.put((kind, dumps(content, default=_plain).encode()))
 
     def text(self, name: str, text: str) -> None:
         """Send what was written to ``stdout`` or ``stderr``; neighbours go together."""
-        self._items.put((name, text))
+        for start in range(0, len(text), _ENOUGH):
+            self._items.put((name, text[start : start + _ENOUGH]))
+            # whoever writes faster than it can go out waits
+            if self._items.qsize() * min(len(text), _ENOUGH) > _WAITING:
+                self.flush()
 
     def flush(self) -> None:
         """Return when everything is out of this process."""
-        sent = threading.Event()
+        sent = Event()
         self._items.put(("", sent))
         sent.wait(_FLUSH_TIMEOUT)
 
@@ -50,7 +60,7 @@ class Outbox:
             held = None
             if kind in ("stdout", "stderr"):
                 content, held = self._gather(kind, content)
-                content = json.dumps({"name": kind, "text": content}).encode()
+                content = dumps({"name": kind, "text": content}).encode()
                 kind = "stream"
             if kind == "":
                 content.set()

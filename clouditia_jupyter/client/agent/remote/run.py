@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from clouditia_jupyter.client.agent.remote.log import Log
@@ -21,10 +22,12 @@ class Run:
         Whether an interrupt came before that.
     """
 
-    def __init__(self, run_id: str, command: dict[str, Any]) -> None:
+    def __init__(self, run_id: str, command: dict[str, Any], folder: Path) -> None:
+        lines = (line for line in str(command["code"]).splitlines() if line.strip())
         self.run_id = run_id
         self.command = {**command, "op": "run"}
-        self.log = Log()
+        self.log = Log(folder / f"run-{run_id}")
+        self._first_line = next(lines, "")[:200]
         self.status = "queued"
         self.begun = self.interrupted = False
         self._started: float | None = None
@@ -44,6 +47,8 @@ class Run:
         self.status, self._finished = status, time.time()
         seconds = round(self._finished - (self._started or self._finished), 6)
         self.log.add("done", status=status, seconds=seconds, **facts)
+        self.log.close()
+        self.command = {}
 
     def lose(self, reason: str) -> None:
         """Finish a run whose kernel is gone, or that was cancelled before it began."""
@@ -55,13 +60,12 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Return what the list of runs says of this one."""
         end = self._finished or time.time()
-        lines = (line for line in str(self.command["code"]).splitlines() if line.strip())
         return {
             "run_id": self.run_id,
             "status": self.status,
             "started_at": self._started,
             "seconds": round(end - self._started, 3) if self._started else 0.0,
-            "first_line": next(lines, "")[:200],
+            "first_line": self._first_line,
             "events": len(self.log),
         }
 

@@ -7,6 +7,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from clouditia_jupyter.client.agent.remote.kernel import Kernel
@@ -14,6 +15,8 @@ from clouditia_jupyter.client.agent.remote.run import Run, Task
 
 _RUN_ID = re.compile(r"[0-9A-Za-z_-]{8,80}")
 _TASKS_KEPT = 100
+#: Of what threads give between two cells, the last so many events are kept for the next one.
+_LATE = 1000
 #: Seconds that a run which reached its limit has to heed the interrupt.
 _GRACE = 10.0
 
@@ -35,14 +38,15 @@ class Queue:
         Held while anything here changes; waiters are told of each change.
     """
 
-    def __init__(self, bundle: str) -> None:
+    def __init__(self, bundle: Path) -> None:
         self.changed = threading.Condition(threading.RLock())
         self._bundle = bundle
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, Task] = {}
         self._waiting: deque[Run | Task] = deque()
         self._current: Run | Task | None = None
-        self._late: list[tuple[str, bytes]] = []
+        self._packed = bundle.read_bytes()
+        self._late: deque[tuple[str, bytes]] = deque(maxlen=_LATE)
         self._ready = False
         self._last_restart = ""
         self._kernel: Kernel | None = None
@@ -66,7 +70,7 @@ class Queue:
                     raise RefusedError(
                         400, "invalid_request", "A run_id is 8 to 80 letters and digits."
                     )
-                run = self._runs[run_id] = Run(run_id, command)
+                run = self._runs[run_id] = Run(run_id, command, self._bundle.parent)
                 self._waiting.append(run)
                 self._next()
             return self._runs[run_id]
@@ -138,8 +142,11 @@ class Queue:
 
     def _start(self) -> None:
         self._ready = False
-        self._late = []
-        self._kernel = Kernel(self._bundle, self._on_message, self._on_death)
+        self._late = deque(maxlen=_LATE)
+        if not self._bundle.exists():  # a cell cleaned up the folder for temporary files
+            self._bundle.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._bundle.write_bytes(self._packed)
+        self._kernel = Kernel(str(self._bundle), self._on_message, self._on_death)
 
     def _next(self) -> None:
         if self._kernel is None:
@@ -150,7 +157,7 @@ class Queue:
                 current.begin()
                 for kind, content in self._late:
                     current.log.append(kind, content)
-                self._late = []
+                self._late.clear()
                 self._limit(current)
             self._kernel.send(current.command)
 
