@@ -104,6 +104,8 @@ class Kernel:
                     return
 
     def _read(self, reading: int) -> None:
+        if reading not in self._outputs:
+            return  # closed since it was seen to be ready
         name, decoder = self._outputs[reading]
         with contextlib.suppress(BlockingIOError):
             while data := os.read(reading, _CHUNK):

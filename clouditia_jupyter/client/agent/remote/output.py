@@ -93,6 +93,7 @@ class Stream(io.TextIOBase):
         super().__init__()
         self._outbox, self._name, self._fd = outbox, name, fd
         self._pid = os.getpid()
+        self._held = ""
         self.name = f"<{name}>"
 
     def write(self, text: str) -> int:
@@ -100,7 +101,9 @@ class Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text)}")
         if os.getpid() != self._pid:  # a fork has our variables, and not our threads
-            os.write(self._fd, text.encode("utf-8", "backslashreplace"))
+            self._held += text
+            if "\n" in text:
+                self.flush()
         elif text:
             self._outbox.text(self._name, text)
         return len(text)
@@ -109,6 +112,9 @@ class Stream(io.TextIOBase):
         """See that what was written cannot be lost any more."""
         if os.getpid() == self._pid:
             self._outbox.flush()
+        elif self._held:
+            held, self._held = self._held, ""
+            os.write(self._fd, held.encode("utf-8", "backslashreplace"))
 
     def writable(self) -> bool:
         """Say yes."""

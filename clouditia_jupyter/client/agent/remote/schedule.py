@@ -217,11 +217,15 @@ class Queue:
     def _on_death(self, kernel: Kernel, reason: str) -> None:
         with self.changed:
             if kernel is self._kernel:
+                idle = not self.busy
                 self._kernel = None
                 self._lose(reason)
                 # one that never was ready would not be the next time: only for the next run
                 if self._ready:
                     self._start()
+                if idle:  # nobody was told: the next run says it
+                    content = {"name": "stderr", "text": f"{reason}\n"}
+                    self._late.append(("stream", json.dumps(content).encode()))
 
     def _lose(self, reason: str) -> None:
         lost = [self._current] if self._current else []
