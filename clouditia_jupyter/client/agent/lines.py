@@ -123,10 +123,14 @@ class Lines:
         return {"broker": self.broker, **head}
 
     def _heard(self, answer: Answer) -> Answer:
-        broker = str(answer.head.pop("broker", ""))
+        broker = answer.head.pop("broker", None)
+        if not broker or not isinstance(broker, str):
+            raise APIError("The agent in the session answers what no agent says; run again.")
         if broker != self.broker:
-            self.broker, self._home = broker, str(answer.head.get("home"))
-            raise lost()
+            before, self.broker = self.broker, broker
+            self._home = str(answer.head.get("home") or "")
+            if before:
+                raise lost()
         return answer
 
     @contextmanager
@@ -174,8 +178,12 @@ class Lines:
             raise APIError(
                 "The service ended a Python namespace that it had just started; run again."
             ) from error
+        except (SilentError, TruncatedError) as error:
+            with self._lock:
+                self._lines.append(line)  # it may have started the agent
+            raise _unanswered(error) from error
         before, self.broker = self.broker, str(head.get("broker"))
-        self._home = str(head.get("home"))
+        self._home = str(head.get("home") or "")
         with self._lock:
             self._lines.append(line)
             if not before or before == self.broker:
@@ -205,7 +213,7 @@ class Lines:
         with self._lock:
             lines, self._lines = self._lines, []
         for line in lines:
-            if line.name == self._home:
+            if self._home in ("", line.name):
                 continue
             try:
                 namespaces.stop(self._platform, line.name)
@@ -222,7 +230,7 @@ def lost() -> SessionLostError:
     )
 
 
-def _unanswered(error: APIError) -> ConnectionFailedError:
-    failed = ConnectionFailedError(str(error))
+def _unanswered(error: Exception) -> ConnectionFailedError:
+    failed = ConnectionFailedError(str(error) or "The service withholds what the agent says.")
     failed.may_have_acted = True
     return failed
