@@ -24,6 +24,8 @@ from clouditia_jupyter.client.agent.remote.names import murmur2
 from clouditia_jupyter.failures import TellsFailures
 
 _INLINE = "module://matplotlib_inline.backend_inline"
+#: A widget that no front end can reach would show as an error: its text shows instead.
+_WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class _Hook(DisplayHook):
@@ -51,6 +53,7 @@ class _Hook(DisplayHook):
     def finish_displayhook(self) -> None:
         content, self._content = self._content, None
         if content and content.get("data"):
+            content["data"] = _told(content["data"])
             self.outbox.event("execute_result", content)
 
 
@@ -69,7 +72,8 @@ class _Publisher(DisplayPublisher):
         update: bool = False,
         **kwargs: Any,
     ) -> None:
-        content = {"data": data, "metadata": metadata or {}, "transient": transient or {}}
+        more = {"metadata": metadata or {}, "transient": transient or {}}
+        content = {"data": _told(data), **more}
         self.outbox.event("update_display_data" if update else "display_data", content)
 
     def clear_output(self, wait: bool = False) -> None:
@@ -246,6 +250,13 @@ class Shell:
         except KeyError:
             data = {}
         return {"found": bool(data), "data": data, "metadata": {}, "status": "ok"}
+
+
+def _told(data: Any) -> Any:
+    """Return what a front end can make something of."""
+    if isinstance(data, dict) and _WIDGET in data and len(data) > 1:
+        return {kind: shown for kind, shown in data.items() if kind != _WIDGET}
+    return data
 
 
 def _message(error: BaseException) -> str:
