@@ -87,8 +87,8 @@ def state(request: pytest.FixtureRequest) -> Path:
 
     Where a test asks for the agent's path, of one that serves what clouditia.com serves, no more.
     """
-    path = getattr(request, "param", "streams")
-    folder: Path = request.getfixturevalue(f"{path}_state")
+    stock = getattr(request, "param", "streams") == "agent"
+    folder: Path = request.getfixturevalue("stock_state" if stock else "streams_state")
     return folder
 
 
@@ -99,7 +99,7 @@ def streams_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def agent_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def stock_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the state folder of a platform without."""
     with pytest.MonkeyPatch.context() as patch:
         serve_stock(patch)

@@ -19,14 +19,10 @@ if TYPE_CHECKING:
 Capture = pytest.CaptureFixture[str]
 
 # nbclient and jupyter_client leave sockets to the garbage collector
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
-
-@pytest.fixture(params=["streams", "agent"])
-def state(request: pytest.FixtureRequest, state: Path) -> Path:
-    """Run every test here over both paths: event streams, and the agent where there are none."""
-    folder: Path = request.getfixturevalue("stock_state") if request.param == "agent" else state
-    return folder
+pytestmark = [
+    pytest.mark.both_paths,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 
 def test_a_cell_takes_along_what_it_uses(local: Local) -> None:

@@ -17,6 +17,7 @@ from clouditia_jupyter.models import Event, GPUSession
 from clouditia_jupyter.notebook import starter
 from clouditia_jupyter.notebook.render import Renderer
 from tests.notebook.conftest import end_platform, manager_for, serve_stock
+from tests.notebook.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +104,7 @@ def test_a_platform_killed_in_mid_cell_loses_no_line(
     shell, folder = own_state
     shell.run("%clouditia create --gpu nvidia-rtx-3060ti --name lasting")
     capsys.readouterr()
-    marker = folder.parent / "back"
+    gate = Gate()
 
     def kill_and_start() -> None:
         begun.wait()
@@ -112,7 +113,7 @@ def test_a_platform_killed_in_mid_cell_loses_no_line(
         monkeypatch.setattr(starter, "OPTIONS", (*starter.OPTIONS, "--port", str(port)))
         kill_platform(folder)
         starter.find_or_start(folder)
-        marker.write_text("")
+        gate.open()
 
     begun = threading.Event()
     show = Renderer.show
@@ -125,12 +126,14 @@ def test_a_platform_killed_in_mid_cell_loses_no_line(
     killer = threading.Thread(target=kill_and_start)
     killer.start()
     # the cell ends only once the new platform is there
-    run(
-        shell,
-        "import os, time\nn = 0\n"
-        f"while not os.path.exists({str(marker)!r}):\n    print(n); n += 1; time.sleep(0.01)\n"
-        "print('end')",
-    )
+    with gate:
+        run(
+            shell,
+            "import threading, time\nn = 0\n"
+            f"def wait():\n    {gate.code.strip().replace(chr(10), chr(10) + '    ')}\n"
+            "waiting = threading.Thread(target=wait)\nwaiting.start()\n"
+            "while waiting.is_alive():\n    print(n); n += 1; time.sleep(0.01)\nprint('end')",
+        )
     killer.join()
     lines = capsys.readouterr().out.split()
     assert lines[-1] == "end"

@@ -15,17 +15,10 @@ from clouditia_jupyter.errors import ValueTransferError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.notebook.conftest import Local, Shell
 
-
-@pytest.fixture(scope="module", params=["streams", "agent"])
-def state(request: pytest.FixtureRequest) -> Path:
-    """Run every test here over both paths: event streams, and the agent where there are none."""
-    name = "stock_state" if request.param == "agent" else "state"
-    folder: Path = request.getfixturevalue(name)
-    return folder
+pytestmark = pytest.mark.both_paths
 
 
 @pytest.fixture

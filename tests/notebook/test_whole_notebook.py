@@ -17,23 +17,18 @@ from tests.notebook.test_run import text_of as text_of_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.notebook.conftest import Local
 
 Capture = pytest.CaptureFixture[str]
 
 # nbclient and jupyter_client leave sockets to the garbage collector
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.both_paths,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 ON, OFF = "%clouditia auto on", "%clouditia auto off"
-
-
-@pytest.fixture(params=["streams", "agent"])
-def state(request: pytest.FixtureRequest, state: Path) -> Path:
-    """Run every test here over both paths: event streams, and the agent where there are none."""
-    folder: Path = request.getfixturevalue("stock_state") if request.param == "agent" else state
-    return folder
 
 
 @pytest.mark.parametrize(
