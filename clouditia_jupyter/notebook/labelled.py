@@ -133,6 +133,8 @@ class Area:
     ----------
     shown
         Whether the front end has it.
+    headed
+        Whether it begins with the session's name: not behind an output of the same session.
     """
 
     def __init__(self, name: str) -> None:
@@ -140,11 +142,13 @@ class Area:
         self.display_id = uuid4().hex
         self.screen = Screen()
         self.shown = False
+        self.headed = True
 
     @property
     def data(self) -> dict[str, str]:
         """What it shows."""
-        return {"text/plain": f"{_head(self.name)}\n{self.screen}".rstrip("\n")}
+        head = f"{_head(self.name)}\n" if self.headed else ""
+        return {"text/plain": f"{head}{self.screen}".rstrip("\n")}
 
 
 class Areas(Labelled):
@@ -204,9 +208,10 @@ class Areas(Labelled):
 
     def refresh(self) -> None:
         for name, area in self._changed.items():
-            self._publish(area.data, area.display_id, update=area.shown)
             if not area.shown:
-                area.shown, self._newest = True, name
+                area.headed, self._newest = self._newest != name, name
+            self._publish(area.data, area.display_id, update=area.shown)
+            area.shown = True
         self._changed.clear()
         self._refreshed = time.monotonic()
 
@@ -224,8 +229,10 @@ class Areas(Labelled):
         for display_id in self._displays.pop(name, ()):
             self._publish({"text/plain": ""}, display_id, update=True)
         if area := self._open.get(name):
-            area.screen = Screen()
+            area.screen, area.headed = Screen(), True
             self._changed[name] = area
+        if self._newest == name:  # its head is gone, too
+            self._newest = ""
 
     def _publish(
         self,

@@ -40,6 +40,7 @@ CELLS = [
     "%clouditia auto on",
     "remote_only = 6 * 7\nremote_only",
     "%%local\n'remote_only' in globals()",
+    "remote_on",
     "%clouditia auto off\n%clouditia stop --all --yes",
 ]
 
@@ -47,7 +48,7 @@ CELLS = [
 def test_a_person_sees_which_session_did_what(lab: Lab, page: Page) -> None:
     lab.write("several.ipynb", CELLS)
     notebook = NotebookPage(page, lab.url, "several.ipynb")
-    setup, both, on, sent, kept, off = range(len(CELLS))
+    setup, both, on, sent, kept, typed, off = range(len(CELLS))
     expect(notebook.run(setup)).to_contain_text("right")
 
     # two areas, each with its head and its own lines in order, updated in place
@@ -65,6 +66,14 @@ def test_a_person_sees_which_session_did_what(lab: Lab, page: Page) -> None:
     expect(shown).to_contain_text("42")
     expect(shown).to_contain_text(re.compile(r"in right \(\w{8}\) · .* s · nvidia-rtx-3060ti"))
     expect(notebook.run(kept)).to_contain_text("False")
+
+    # Tab knows a name that only the session has
+    editor = page.locator(".jp-Notebook .jp-Cell").nth(typed).locator(".cm-content")
+    editor.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.press("Tab")
+    expect(page.locator(".jp-Completer")).to_contain_text("remote_only")
+    page.keyboard.press("Escape")
 
     shown = notebook.run(off)
     expect(shown).to_contain_text("Cells run here.")

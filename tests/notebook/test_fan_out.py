@@ -260,13 +260,12 @@ def test_a_notebook_has_an_area_for_each_session(pair: Local) -> None:
     current = ""
     for output in shown.outputs:
         assert output.output_type == "display_data"
-        text = output.data["text/plain"]
-        if head := re.match(r"── (\w) ──", text):
-            current = head[1]
-        found = output.data.get("text/html") or text.partition("\n")[2]
-        by_name[re.sub(r"\W|i", "", found) if "html" in str(output.data) else current] += (
-            [found] if found else []
-        )
+        head, text = re.fullmatch(
+            r"(?:── (\w) ──\n?)?(.*)", output.data["text/plain"], re.S
+        ).groups()
+        current = head or current
+        if text:
+            by_name[current].append(output.data.get("text/html", text))
     for name, outputs in by_name.items():
         assert outputs == [
             f"{name} 0\n{name} 1\n{name} 2\n100%",
@@ -362,7 +361,8 @@ def test_an_area_that_grows_long_goes_on_in_another(monkeypatch: pytest.MonkeyPa
     for start in range(0, len(lines), 100):
         areas.text("a", "".join(lines[start : start + 100]))
     areas.close()
-    bodies = [text.partition("\n")[2] for text in published.values()]
+    first, *others = published.values()
+    bodies = [first.removeprefix("── a ──\n"), *others]
     assert "\n".join(bodies) + "\n" == "".join(lines)
     assert len(bodies) > 5
     assert sent < 10 * sum(map(len, lines))
