@@ -108,10 +108,14 @@ def test_local_names_stay_out_of_a_remote_cell(editor: Editor) -> None:
     assert editor.complete("%%clouditia_run\nlocal_on") in ([], ["%%clouditia_run\nlocal_on"])
 
 
-def test_gpus_and_sessions_complete(editor: Editor) -> None:
+def test_gpus_and_sessions_complete(editor: Editor, state: Path) -> None:
     offered = editor.complete("%clouditia create --gpu nvidia-rtx-30")
     assert "%clouditia create --gpu nvidia-rtx-3090" in offered
     assert "%clouditia use typing" in editor.complete("%clouditia use typ")
+    with manager_for(starter.find_or_start(state)) as account:
+        (short,) = [s.short_id for s in account.list_sessions("running") if s.name == "typing"]
+    for command in ("%clouditia use ", "%clouditia stop ", "%%clouditia_run --session "):
+        assert command + short in editor.complete(command + short[:4])
 
 
 @pytest.mark.both_paths

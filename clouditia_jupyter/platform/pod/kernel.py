@@ -259,6 +259,12 @@ class Kernel:
             self._subshell = self._request("control", "create_subshell_request", {})
         return (await asyncio.shield(self._subshell)).get("subshell_id")
 
+    def forget_all_but(self, most: int) -> None:
+        """Keep nothing of runs that are over, but for the last ones."""
+        for run_id in list(self._runs)[:-most]:
+            if self._runs[run_id].over:
+                del self._runs[run_id]
+
     async def kill(self, reason: str = "The kernel was stopped; its variables are gone.") -> None:
         """End the process and everything that it started; queued runs are lost."""
         process, self._process = self._process, None

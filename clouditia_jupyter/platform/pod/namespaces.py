@@ -15,6 +15,8 @@ from clouditia_jupyter.platform.pod.limits import Limits
 from clouditia_jupyter.platform.pod.run import Run
 from clouditia_jupyter.platform.pod.sandbox import Sandbox
 
+#: So many runs of a namespace are known: what their threads print later comes with the next one.
+_KEPT = 100
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -53,6 +55,7 @@ class Namespaces:
         finally:
             # nobody can ask for it again, and a value may be carried by thousands of them
             run.code = ""
+            kernel.forget_all_but(_KEPT)
             (self._folder / f"{run.run_id}.ndjson").unlink(missing_ok=True)
         return fold(events)
 

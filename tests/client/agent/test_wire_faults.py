@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import random
 import uuid
@@ -180,3 +181,22 @@ def test_agents_of_two_versions_share_a_session(session, troubled, monkeypatch):
         assert newer.run("x").result == "'shared'"
         newer.run("y = 2")
     assert troubled.run("y").result == "2"
+
+
+def test_thousands_of_requests_leave_nothing_behind(troubled):
+    troubled.run("1")
+    (line,) = troubled._route._agent._resource._lines._lines
+    kept = (
+        "import linecache\nshell = get_ipython()\nhistory = shell.history_manager\n"
+        "sum(map(len, (*history.input_hist_raw, *history.input_hist_parsed))), "
+        "len(linecache.cache), len(shell.user_ns), len(shell.compile._filename_map), "
+        "len(history.db_input_cache)"
+    )
+    line._execute(kept, 30, 30, again=True)
+    troubled.runs()  # which clears up what that left
+    before = line._execute(kept, 30, 30, again=True)["result"]
+    for _ in range(100):
+        troubled.runs()
+    after = line._execute(kept, 30, 30, again=True)["result"]
+    for less, more in zip(ast.literal_eval(after), ast.literal_eval(before), strict=True):
+        assert less <= more + 2, (before, after)  # of 100

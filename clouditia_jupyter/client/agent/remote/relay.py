@@ -107,6 +107,7 @@ def install(bundle: str) -> None:
         # a notebook's kernel names code by a hash in pure Python, which for a piece of a value
         # takes longer than all the rest
         shell.compile.get_code_name = lambda *_args: "<agent>"
+        shell.history_manager.enabled = False
 
 
 def exchange(marker: str, request: str) -> None:
