@@ -11,7 +11,7 @@ import pytest
 from clouditia_jupyter.client.overview import ClockHands, Overview
 from clouditia_jupyter.models import GPUInventory, GPUSession
 from clouditia_jupyter.notebook.panel import pace
-from clouditia_jupyter.notebook.panel.history import History, cost_chart, spent_over_time
+from clouditia_jupyter.notebook.panel.history import History, spans, spending
 from clouditia_jupyter.notebook.panel.pace import Pace
 from clouditia_jupyter.notebook.panel.view import sections
 from clouditia_jupyter.notebook.panel.widget import as_text
@@ -111,12 +111,20 @@ def test_spending_over_time_is_that_of_all_sessions() -> None:
         cost_since=None,
         cost=4,
     )
-    running = session(cost=0.0)
-    times, values = spent_over_time(overview(running, ended), HERE + 3600)
-    assert (times[0], times[-1]) == (HERE - 7200, HERE + 3600)
-    assert (values[0], values[-1]) == (0.0, 6.0)
-    assert values == sorted(values)
-    assert cost_chart(overview(), HERE) == ""
+    seen, now = overview(session(cost=0.0), ended), HERE + 3600
+    known = spans(seen, now)
+    assert sum(span.spent(now) for span in known) == 6.0
+    assert sum(span.spent(HERE - 5400) for span in known) == 2.0  # half of the first
+    assert [3600 * sum(s.rate(at) for s in known) for at in (HERE - 5400, HERE - 1, now)] == [
+        pytest.approx(4.0),
+        0.0,
+        pytest.approx(2.0),
+    ]
+    drawn = spending(seen, now)
+    assert drawn is not None
+    assert "Spent: now 6 EUR" in drawn["spent"]
+    assert "Burn rate: now 2 EUR/h, between 0 EUR/h and 4 EUR/h" in drawn["burn"]
+    assert spending(overview(), HERE) is None
 
 
 def test_what_a_session_uses_is_drawn() -> None:
@@ -124,13 +132,13 @@ def test_what_a_session_uses_is_drawn() -> None:
     seen = overview(one, activity={one.id: {"runs": [], "use": USE}})
     cpu, ram = history.note(seen, HERE)[one.id]
     assert (cpu["label"], cpu["text"]) == ("CPU", "75 %")  # of two cores
-    assert (ram["label"], ram["text"]) == ("RAM", "1 of 4 GB")
+    assert (ram["label"], ram["text"]) == ("RAM", "1.0 of 4 GB")
     assert "<svg" in cpu["svg"]
     use = {**USE, "gpus": [SEEMING_GPU, {**SEEMING_GPU, "percent": 13}]}
     seen = overview(one, activity={one.id: {"runs": [], "use": use}})
     gpu, memory = history.note(seen, HERE + 2)[one.id]
     assert (gpu["label"], gpu["text"]) == ("GPU", "50 %")
-    assert memory["text"] == "12 of 48 GB"
+    assert memory["text"] == "12.0 of 48 GB"
     assert history.note(overview(one), HERE + 4) == {}
 
 

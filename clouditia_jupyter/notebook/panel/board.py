@@ -9,7 +9,7 @@ from clouditia_jupyter.client.overview import Lookout
 from clouditia_jupyter.errors import ClouditiaError, ConnectionFailedError, RequestTimeoutError
 from clouditia_jupyter.models import LIVE_STATUSES, format_duration
 from clouditia_jupyter.notebook.panel.creation import Creation
-from clouditia_jupyter.notebook.panel.history import History, cost_chart
+from clouditia_jupyter.notebook.panel.history import History, spending
 from clouditia_jupyter.notebook.panel.pace import Pace
 from clouditia_jupyter.notebook.panel.view import sections
 from clouditia_jupyter.notebook.resolve import label
@@ -106,7 +106,7 @@ class Board:
         redraw = _CHART_SECONDS / max(self.overview.hands.rate, 1.0)
         if fresh or (bills and self._drawn_at < now - redraw):
             self._drawn_at = now
-            self.widget.show("spending", cost_chart(self.overview, now))
+            self.widget.show("spending", spending(self.overview, now))
         if fresh:
             self.widget.show("charts", self._history.note(self.overview, now))
             self.widget.show("place", self._place())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clouditia_jupyter.models import gigabytes
 from clouditia_jupyter.notebook.charts import amount, line_chart, sparkline
@@ -85,7 +85,9 @@ def _drawing(
     newest = float(read(seen[-1][1]))
     text = amount(newest, "" if total else unit)
     if total:
-        text = f"{amount(round(newest, 2))} of {amount(round(total, 1), unit)}"
+        text = f"{newest:.2g} of {total:g} {unit}"
+        if newest >= 1:
+            text = f"{newest:.1f} of {total:g} {unit}"
     return {
         "label": label,
         "text": text,
@@ -102,39 +104,62 @@ def _gpu_memory(use: Mapping[str, Any]) -> float:
     return float(sum(gpu["memory_bytes"] for gpu in use["gpus"])) / _GB
 
 
-def spent_over_time(overview: Overview, now: float) -> tuple[list[float], list[float]]:
-    """Return moments of the last day, and the EUR that had been spent since the first of them."""
-    spans = []
+class Span(NamedTuple):
+    """A session's time on this machine's clock, and what it cost in it; that came evenly."""
+
+    begin: float
+    end: float
+    cost: float
+
+    def spent(self, moment: float) -> float:
+        """Return how much of the cost had come together by then."""
+        if moment >= self.end:
+            return self.cost
+        return self.cost * max(moment - self.begin, 0.0) / (self.end - self.begin)
+
+    def rate(self, moment: float) -> float:
+        """Return the EUR per second at that moment."""
+        inside = self.begin <= moment <= self.end and self.end > self.begin
+        return self.cost / (self.end - self.begin) if inside else 0.0
+
+
+def spans(overview: Overview, now: float) -> list[Span]:
+    """Return those of the last day; a session that does not say when it ended has none."""
+    found = []
     for session in overview.sessions:
         if session.started_at is None:
             continue
-        begin = overview.hands.local(session.started_at)
-        end = now
+        begin, end = overview.hands.local(session.started_at), now
         if session.ended_at is not None:
             end = overview.hands.local(session.ended_at)
         elif session.cost_since is None:
-            continue  # it has ended, and the service does not say when
-        spans.append((begin, max(end, begin), overview.spent(session, now)))
-    spans = [span for span in spans if span[1] > now - _LOOK_BACK]
-    if not spans:
-        return [], []
-    first = max(min(begin for begin, _, _ in spans), now - _LOOK_BACK)
+            continue
+        if end > now - _LOOK_BACK:
+            found.append(Span(begin, max(end, begin), overview.spent(session, now)))
+    return found
+
+
+def spending(overview: Overview, now: float) -> dict[str, str] | None:
+    """Return the drawings of what was spent in the last day and how fast; None for next to nothing.
+
+    Returns
+    -------
+    dict
+        ``spent``, the EUR since the drawing's begin; ``burn``, the EUR per hour over the same time.
+    """
+    known = spans(overview, now)
+    if not known:
+        return None
+    first = max(min(span.begin for span in known), now - _LOOK_BACK)
     times = [first + (now - first) * number / (_POINTS - 1) for number in range(_POINTS)]
-    totals = [sum(_part(span, moment) for span in spans) for moment in times]
-    return times, [total - totals[0] for total in totals]
-
-
-def _part(span: tuple[float, float, float], moment: float) -> float:
-    """Return how much of a session's cost had come together by then; it comes evenly."""
-    begin, end, cost = span
-    if moment >= end:
-        return cost
-    return cost * max(moment - begin, 0.0) / (end - begin) if end > begin else 0.0
-
-
-def cost_chart(overview: Overview, now: float) -> str:
-    """Return the drawing of what was spent over time; empty where it is next to nothing."""
-    times, values = spent_over_time(overview, now)
-    if not values or values[-1] < _VISIBLE_EUR:
-        return ""
-    return line_chart(times, values, label="Spent", unit=overview.currency)
+    totals = [sum(span.spent(moment) for span in known) for moment in times]
+    if totals[-1] - totals[0] < _VISIBLE_EUR:
+        return None
+    values = [total - totals[0] for total in totals]
+    hourly = 3600 / overview.hands.rate  # of the service's clock, as its prices are
+    rates = [hourly * sum(span.rate(moment) for span in known) for moment in times]
+    unit = overview.currency
+    return {
+        "spent": line_chart(times, values, label="Spent", unit=unit),
+        "burn": sparkline(rates, label="Burn rate", unit=f"{unit}/h"),
+    }

@@ -39,7 +39,7 @@ class PanelWidget(anywidget.AnyWidget):
     account, sessions, offer, costs, queue, runs
         The parts of an overview; see :mod:`~clouditia_jupyter.notebook.panel.view`.
     charts, spending
-        Drawings, by session; and the one of costs over time.
+        Drawings, by session; and those of money over time.
     creation
         How far the session is that was asked for here.
     trouble
@@ -59,7 +59,7 @@ class PanelWidget(anywidget.AnyWidget):
     queue = _part([])
     runs = _part([])
     charts = _part({})
-    spending = _part("")
+    spending = _part(None)
     creation = _part(None)
     trouble = _part(None)
     news = _part(None)

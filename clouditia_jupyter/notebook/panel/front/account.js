@@ -7,7 +7,10 @@ function makeAccount(panel) {
   };
   const [balance, burn, lasts] = [figure("Balance"), figure("Burn rate"), figure("Lasts")];
   const place = h("span", { class: "clouditia-quiet cp-line" });
-  const drawing = h("div", { class: "cp-drawing" });
+  const drawing = h("div");
+  const burning = h("div");
+  const label = (text) => h("div", { class: "cp-label" }, text);
+  const drawings = h("div", { class: "cp-drawings" }, label("Spent"), drawing, label("Burn rate"), burning);
   const nothing = h("p", { class: "clouditia-quiet cp-nothing" }, "Nothing spent in the last day.");
   const text = h("span");
   const again = h("button", { class: "cp-button", type: "button" }, "Look again");
@@ -28,7 +31,7 @@ function makeAccount(panel) {
       place,
     ),
     h("dl", { class: "cp-figures" }, balance.element, burn.element, lasts.element),
-    h("div", { class: "cp-spending" }, drawing, nothing, trouble),
+    h("div", { class: "cp-spending" }, drawings, nothing, trouble),
   );
 
   function update() {
@@ -36,7 +39,9 @@ function makeAccount(panel) {
     const name = where == null ? "" : where.local ? "this machine" : new URL(where.url).host;
     setText(place, [name, account?.user].filter(Boolean).join(" · "));
     setAttribute(place, "title", where?.url ?? "");
-    setDrawing(drawing, spending);
+    setDrawing(drawing, spending?.spent ?? "");
+    setDrawing(burning, spending?.burn ?? "");
+    show(drawings, spending != null);
     show(nothing, !spending && account != null);
     tick();
   }
