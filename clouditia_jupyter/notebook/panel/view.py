@@ -13,7 +13,7 @@ from clouditia_jupyter.notebook.wording import money, step_words, wanted
 
 if TYPE_CHECKING:
     from clouditia_jupyter.client.overview import Overview
-    from clouditia_jupyter.models import GPUSession
+    from clouditia_jupyter.models import GPUInventory, GPUSession, QueueAttempt, QueueJob
 
 Row = dict[str, Any]
 
@@ -83,7 +83,7 @@ def session_row(
     }
 
 
-def offer_row(item: Any) -> Row:
+def offer_row(item: GPUInventory) -> Row:
     """Return a GPU type on offer."""
     return {
         "id": item.gpu_type,
@@ -111,7 +111,7 @@ def cost_row(overview: Overview, session: GPUSession, names: dict[str, str]) -> 
     }
 
 
-def ticket_row(overview: Overview, ticket: Any) -> Row:
+def ticket_row(overview: Overview, ticket: QueueJob) -> Row:
     """Return a ticket and the last tries to serve it."""
     tries = overview.attempts.get(ticket.queue_id) or ()
     return {
@@ -126,13 +126,16 @@ def ticket_row(overview: Overview, ticket: Any) -> Row:
         "created": _moment(overview, ticket.created_at),
         "session": (ticket.created_session_id or "")[:8],
         "attempts": [
-            {
-                "at": _moment(overview, each.attempted_at),
-                "text": "served" if each.success else (each.error_message or "not available"),
-            }
-            for each in tries
+            {"at": _moment(overview, each.attempted_at), "text": _outcome(each)} for each in tries
         ],
     }
+
+
+def _outcome(attempt: QueueAttempt) -> str:
+    if attempt.success:
+        return "served"
+    missing = ", ".join(attempt.unavailable_gpus)
+    return f"not free: {missing}" if missing else attempt.error_message or "not served"
 
 
 def run_rows(overview: Overview) -> list[Row]:

@@ -36,51 +36,89 @@ function show(element, visible) {
 let ids = 0;
 const newId = (what) => `clouditia-${what}-${(ids += 1)}`;
 
-// Rows by key. They come, go and change places only while nobody points at them or has the focus
-// among them: what is under a pointer stays there.
+const CONTROLS = "button, input, select, summary, label, a";
+const PARKED = 2000; // milliseconds after which a pointer that rests is about to click nothing
+
+// Whether rows may come, go and change places now. While somebody points at a control they must
+// not; when the pointer only rests there, the page is scrolled so that the control stays under it.
+function makePlaces(root) {
+  const lists = [];
+  let moved = 0;
+  const settle = () => lists.forEach((list) => list.pending && list.arrange());
+  root.addEventListener("pointermove", () => (moved = Date.now()));
+  root.addEventListener("pointerover", settle);
+  root.addEventListener("pointerleave", settle);
+  root.addEventListener("focusout", () => setTimeout(settle, 0));
+  const under = () => root.querySelector(`:is(${CONTROLS}):hover`);
+  return {
+    add: (list) => lists.push(list),
+    settle,
+    held: () => Date.now() - moved < PARKED && under() != null,
+    keep(act) {
+      const control = under();
+      const before = control?.getBoundingClientRect().top;
+      act();
+      if (!control?.isConnected) return;
+      const by = control.getBoundingClientRect().top - before;
+      if (by) scrollerOf(control).scrollTop += by;
+    },
+  };
+}
+
+function scrollerOf(element) {
+  for (let at = element.parentElement; at; at = at.parentElement) {
+    const scrolls = /auto|scroll/.test(getComputedStyle(at).overflowY);
+    if (scrolls && at.scrollHeight > at.clientHeight) return at;
+  }
+  return document.scrollingElement;
+}
+
+// Rows by key, made once and changed in place.
 class Rows {
-  constructor(parent, make) {
+  constructor(places, parent, make) {
+    this.places = places;
     this.parent = parent;
     this.make = make;
     this.rows = new Map();
     this.wanted = [];
-    const settle = () => setTimeout(() => this.arrange(), 0);
-    parent.addEventListener("pointerleave", settle);
-    parent.addEventListener("focusout", settle);
-  }
-
-  get held() {
-    return this.parent.matches(":hover") || this.parent.contains(document.activeElement);
+    this.pending = false;
+    places.add(this);
   }
 
   show(items) {
     this.wanted = items;
     for (const item of items) this.rows.get(item.id)?.update(item);
-    this.arrange();
+    const order = [...this.parent.children].map((element) => element.dataset.key);
+    if (order.join() !== items.map((item) => item.id).join()) this.arrange();
+    else this.pending = false;
   }
 
+  // Who types among them keeps them all; who points at a control, for as long as they do.
   arrange() {
     const keys = new Set(this.wanted.map((item) => item.id));
-    if (this.held && this.rows.size) {
-      for (const [key, row] of this.rows) row.element.toggleAttribute("data-gone", !keys.has(key));
-      return;
-    }
+    const typing = document.activeElement?.matches("input") && this.parent.contains(document.activeElement);
+    this.pending = typing || this.places.held();
+    for (const [key, row] of this.rows) row.element.toggleAttribute("data-gone", !keys.has(key));
+    if (!this.pending) this.places.keep(() => this.place(keys));
+  }
+
+  place(keys) {
     for (const [key, row] of this.rows) {
       if (keys.has(key)) continue;
       row.element.remove();
       this.rows.delete(key);
     }
-    let place = this.parent.firstElementChild;
+    let at = this.parent.firstElementChild;
     for (const item of this.wanted) {
       let row = this.rows.get(item.id);
       if (!row) {
         row = this.make(item);
+        row.element.dataset.key = item.id;
         row.update(item);
         this.rows.set(item.id, row);
       }
-      row.element.removeAttribute("data-gone");
-      if (row.element === place) place = place.nextElementSibling;
-      else this.parent.insertBefore(row.element, place);
+      if (row.element === at) at = at.nextElementSibling;
+      else this.parent.insertBefore(row.element, at);
     }
   }
 }

@@ -12,8 +12,16 @@ function render({ model, el }) {
   let ahead = 0; // of the kernel's clock before the browser's, in seconds
   let calling = 0;
 
+  const root = h("div", {
+    class: "clouditia cp",
+    // the front end's one-letter commands are not meant for who types or clicks here
+    "data-lm-suppress-shortcuts": "true",
+    role: "region",
+    "aria-label": "Clouditia control panel",
+  });
   const panel = {
     state: {},
+    places: makePlaces(root),
     now: () => Date.now() / 1000 + ahead,
     // old data must not go on growing as if it were known
     dataNow: () => panel.state.trouble?.since ?? panel.now(),
@@ -90,13 +98,7 @@ function render({ model, el }) {
   const tables = makeTables(panel);
   const waiting = h("p", { class: "clouditia-quiet cp-nothing", role: "status" }, "Asking the platform …");
   const data = h("div", { class: "cp-data" }, waiting, sessions.element, form.element, tables.element);
-  const root = h(
-    "div",
-    // the front end's one-letter commands are not meant for who types or clicks here
-    { class: "clouditia cp", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": "Clouditia control panel" },
-    account.element,
-    data,
-  );
+  root.append(account.element, data);
   el.append(root);
 
   const shows = {
@@ -160,6 +162,7 @@ function render({ model, el }) {
     sessions.tick();
     form.tick();
     tables.tick();
+    panel.places.settle();
   }
   const watcher = new IntersectionObserver((entries) => {
     onScreen = entries.at(-1).isIntersecting;

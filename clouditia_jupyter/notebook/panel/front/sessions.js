@@ -163,7 +163,7 @@ function makeSessions(panel) {
     "No session is running. The form below rents one.",
   );
   const news = h("div", { class: "cp-news clouditia-quiet", role: "status" });
-  const rows = new Rows(list, (item) => makeSession(panel, item));
+  const rows = new Rows(panel.places, list, (item) => makeSession(panel, item));
   const element = h("section", { class: "cp-sessions", "aria-label": "Sessions" }, none, list, news);
 
   function update() {

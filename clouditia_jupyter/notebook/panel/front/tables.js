@@ -24,7 +24,7 @@ const TABLES = [
       { name: "Session", text: (row) => row.name },
       { name: "Status", text: (row) => row.status, status: true },
       { name: "GPU", text: (row) => row.gpu, wide: true },
-      { name: "Started", value: (row) => row.started, text: (row) => clock(row.started), wide: true },
+      { name: "Started", time: true, value: (row) => row.started, text: (row) => clock(row.started), wide: true },
       { name: "Ran", number: true, live: true, value: ranFor, text: (row, panel) => duration(ranFor(row, panel)) },
       { name: "Per hour", number: true, value: (row) => row.price, text: (row, panel) => money(row.price, panel.currency), wide: true },
       { name: "Cost", number: true, live: true, value: (row, panel) => costNow(row, panel.dataNow()), text: (row, panel) => money(costNow(row, panel.dataNow()), panel.currency) },
@@ -41,8 +41,8 @@ const TABLES = [
       { name: "Status", text: (row) => row.status, status: true },
       { name: "Asks for", text: (row) => row.wants },
       { name: "Machine", text: (row) => row.machine, wide: true },
-      { name: "Tries", number: true, value: (row) => row.tries, tries: true },
-      { name: "Since", value: (row) => row.created, text: (row) => clock(row.created), wide: true },
+      { name: "Tries", value: (row) => row.tries, tries: true },
+      { name: "Since", time: true, value: (row) => row.created, text: (row) => clock(row.created), wide: true },
       { name: "Session", text: (row) => row.session, wide: true },
       { name: "", label: "Actions", cancel: true },
     ],
@@ -55,7 +55,7 @@ const TABLES = [
       { name: "Session", text: (row) => row.session },
       { name: "Code", text: (row) => row.line, code: true },
       { name: "Status", text: (row) => row.status, status: true },
-      { name: "Started", value: (row) => row.started ?? Infinity, text: (row) => clock(row.started), wide: true },
+      { name: "Started", time: true, value: (row) => row.started ?? Infinity, text: (row) => clock(row.started), wide: true },
       { name: "Took", number: true, live: true, value: tookFor, text: (row, panel) => took(tookFor(row, panel)) },
       { name: "Cost", number: true, live: true, value: runCost, text: (row, panel) => money(runCost(row, panel), panel.currency), wide: true },
       { name: "Run", text: (row) => row.id.slice(0, 8), wide: true },
@@ -116,7 +116,7 @@ function makeTable(panel, table) {
     return cell;
   });
   const body = h("tbody");
-  const rows = new Rows(body, (row) => makeRow(panel, table, row));
+  const rows = new Rows(panel.places, body, (row) => makeRow(panel, table, row));
   const nothing = h("p", { class: "clouditia-quiet cp-nothing" }, "Nothing here.");
   const element = h(
     "div",
@@ -153,7 +153,13 @@ function makeTable(panel, table) {
 }
 
 const classOf = (column) =>
-  [column.number && "clouditia-number", column.wide && "clouditia-wide", column.code && "cp-code"]
+  [
+    column.number && "clouditia-number",
+    column.time && "cp-time",
+    column.tries && "cp-tries", 
+    column.wide && "clouditia-wide",
+    column.code && "cp-code",
+  ]
     .filter(Boolean)
     .join(" ") || null;
 
@@ -163,7 +169,7 @@ function makeRow(panel, table, first) {
     const cell = h("td", { class: classOf(column) });
     if (column.status) cell.append(h("span", { class: "clouditia-status" }));
     if (column.cancel) cell.append(...makeCancel());
-    if (column.tries) cell.append(h("details", {}, h("summary"), h("ul", { class: "cp-tries" })));
+    if (column.tries) cell.append(h("details", {}, h("summary"), h("ul")));
     return cell;
   });
 
