@@ -126,7 +126,7 @@ def test_a_queue_is_joined_and_left(
     ticket = queue.get_by_role("row", name=re.compile("nvidia-rtx-4090|NVIDIA RTX 4090"))
     expect(ticket).to_contain_text("pending")
     ticket.locator("summary").click()
-    expect(ticket.get_by_role("listitem").first).to_contain_text("available")
+    expect(ticket.get_by_role("listitem").first).to_contain_text("not free: nvidia-rtx-4090")
     screen("panel-queue")
     ticket.get_by_role("button", name="Cancel").click()
     expect(ticket).to_contain_text("cancelled")

@@ -39,8 +39,9 @@ const newId = (what) => `clouditia-${what}-${(ids += 1)}`;
 const CONTROLS = "button, input, select, summary, label, a";
 const PARKED = 2000; // milliseconds after which a pointer that rests is about to click nothing
 
-// Whether rows may come, go and change places now. While somebody points at a control they must
-// not; when the pointer only rests there, the page is scrolled so that the control stays under it.
+// Whether rows may come, go and change places now. While somebody points at one of their controls,
+// or has just pointed at any other, they must not; when they do, and the pointer rests on a control,
+// the page is scrolled so that the control stays under it.
 function makePlaces(root) {
   const lists = [];
   let moved = 0;
@@ -53,7 +54,9 @@ function makePlaces(root) {
   return {
     add: (list) => lists.push(list),
     settle,
-    held: () => Date.now() - moved < PARKED && under() != null,
+    held: (list) =>
+      list.querySelector(`:is(${CONTROLS}):hover`) != null ||
+      (Date.now() - moved < PARKED && under() != null),
     keep(act) {
       const control = under();
       const before = control?.getBoundingClientRect().top;
@@ -93,11 +96,11 @@ class Rows {
     else this.pending = false;
   }
 
-  // Who types among them keeps them all; who points at a control, for as long as they do.
+  // Who types among them keeps them as they are, too.
   arrange() {
     const keys = new Set(this.wanted.map((item) => item.id));
     const typing = document.activeElement?.matches("input") && this.parent.contains(document.activeElement);
-    this.pending = typing || this.places.held();
+    this.pending = typing || this.places.held(this.parent);
     for (const [key, row] of this.rows) row.element.toggleAttribute("data-gone", !keys.has(key));
     if (!this.pending) this.places.keep(() => this.place(keys));
   }
