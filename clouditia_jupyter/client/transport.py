@@ -16,6 +16,7 @@ import httpx
 from clouditia_jupyter import __version__
 from clouditia_jupyter.client.answers import decode_answer, decode_object
 from clouditia_jupyter.client.credentials import is_loopback
+from clouditia_jupyter.client.loopback import LoopbackTransport
 from clouditia_jupyter.client.retry import LOOPBACK, REMOTE, Failure, RetryPolicy, retry_after
 from clouditia_jupyter.client.waiting import Clock, SystemClock
 from clouditia_jupyter.errors import (
@@ -354,14 +355,17 @@ def _network(
 ) -> tuple[httpx.BaseTransport | httpx.Client, Callable[[httpx.Request], httpx.Response]]:
     """Return what holds the connections, and the function that sends over them.
 
-    To this machine no proxy, cookie or redirect applies, so the client's share of the work (a
-    third of a short exchange) is left out.
+    To this machine no proxy, cookie or redirect applies, so the client's share of the work is left
+    out.
     """
     if given is None and not local:
         verify: ssl.SSLContext | bool = _tls() if base_url.startswith("https:") else False
         client = httpx.Client(verify=verify, limits=_LIMITS)
         return client, partial(client.send, stream=True)
-    wire = given or httpx.HTTPTransport(
-        verify=_tls() if base_url.startswith("https:") else False, trust_env=False, limits=_LIMITS
-    )
+    if given is not None:
+        wire = given
+    elif base_url.startswith("https:"):
+        wire = httpx.HTTPTransport(verify=_tls(), trust_env=False, limits=_LIMITS)
+    else:
+        wire = LoopbackTransport()
     return wire, wire.handle_request
