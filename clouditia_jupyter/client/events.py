@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: Pauses before the tries to resume a broken stream, in seconds: 30 s in all, and all of them
 #: again once anything has arrived.
 RESUME_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 14.0)
+#: No event is longer, in bytes.
+_LONGEST_LINE = 1 << 30
 
 
 class LineBuffer:
@@ -37,6 +39,7 @@ class LineBuffer:
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
+        self._size = 0
 
     @property
     def held(self) -> int:
@@ -44,12 +47,22 @@ class LineBuffer:
         return sum(map(len, self._parts))
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Return the lines that ``chunk`` completes, without their ends."""
+        """Return the lines that ``chunk`` completes, without their ends.
+
+        Raises
+        ------
+        APIError
+            If a line does not end in a gibibyte.
+        """
         lines = chunk.split(b"\n")
         # a long line comes in many chunks: joined once, when its end is there
         self._parts.append(lines[0])
         if len(lines) == 1:
+            self._size += len(chunk)
+            if self._size > _LONGEST_LINE:
+                raise APIError("The service sent an output without end; it is not taken further.")
             return []
+        self._size = len(lines[-1])
         lines[0] = b"".join(self._parts)
         self._parts = [lines.pop()]
         return lines
@@ -65,18 +78,21 @@ def decode_event(line: bytes) -> Event:
     """
     try:
         data = json.loads(line)
+        seq, kind, content = data["seq"], data["type"], data["content"]
+        if not (isinstance(seq, int) and isinstance(kind, str) and isinstance(content, dict)):
+            raise TypeError("its parts are not what they should be")
         if len(data) == 3:
-            return Event(seq=data["seq"], type=data["type"], content=data["content"])
+            return Event(seq=seq, type=kind, content=content)
         return Event(
-            seq=data["seq"],
-            type=data["type"],
-            content=data["content"],
+            seq=seq,
+            type=kind,
+            content=content,
             metadata=data.get("metadata"),
             buffers=tuple(map(b64decode, data.get("buffers") or ())),
             parent=data.get("parent", ""),
             kernel=data.get("kernel", ""),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise APIError(
             f"The service sent a line that is no event ({error}); versions may not match."
         ) from error

@@ -41,6 +41,31 @@ def test_a_line_that_is_no_event_is_refused():
             decode_event(line)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"seq": "1", "type": "done", "content": {}}',
+        b'{"seq": 1, "type": ["done"], "content": {}}',
+        b'{"seq": 1, "type": "stream", "content": "text"}',
+        b"[" * 1_000_000,
+    ],
+)
+def test_an_event_of_other_types_is_none(line):
+    with pytest.raises(APIError, match="no event"):
+        decode_event(line)
+
+
+def test_a_line_without_end_is_not_taken_for_ever(monkeypatch):
+    monkeypatch.setattr("clouditia_jupyter.client.events._LONGEST_LINE", 1000)
+    buffer = LineBuffer()
+    for _ in range(5):
+        buffer.feed(b"x" * 200)
+        buffer.feed(b"x" * 200 + b"\n")
+    with pytest.raises(APIError, match="without end"):
+        for _ in range(10):
+            buffer.feed(b"x" * 200)
+
+
 def test_one_round_trip_a_run_on_one_connection(pod, live):
     pod.prints("a", "b")
     live.verify()

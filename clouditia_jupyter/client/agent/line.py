@@ -133,7 +133,7 @@ def _decoded(text: str) -> Answer:
             if not unpacking.eof:
                 raise TruncatedError
         head, body = unpack(message)
-    except (ValueError, zlib.error) as error:
+    except (ValueError, RecursionError, zlib.error) as error:
         raise TruncatedError from error
     if not isinstance(head, dict) or not isinstance(head.get("status"), int):
         raise APIError("The agent in the session answers what no agent says; versions may differ.")
