@@ -45,6 +45,8 @@ class PromptOutStream(OutStream):
     """
 
     _fid: int
+    #: Whose text came last, and how the buffers know that.
+    _last: tuple[Any, frozenset[Any]] = (None, frozenset())
 
     def _setup_stream_redirects(self, name: str) -> None:
         self._taking = threading.RLock()  # a signal may flush in the midst of a flush
@@ -65,6 +67,21 @@ class PromptOutStream(OutStream):
                 data = os.read(self._fid, size)
                 self.write(self._decoder.decode(data))
                 os.write(self._original_stdstream_copy, data)
+
+    def write(self, string: str) -> int:
+        """Take a text; see the base class, which looks up each time whose it is."""
+        ordinary = type(string) is str and self.echo is None and self.pub_thread is not None
+        if not ordinary or os.getpid() != self._master_pid:
+            return super().write(string) or 0
+        parent = self.parent_header
+        last = self._last
+        if last[0] is not parent:
+            last = self._last = (parent, frozenset(parent.items()))
+        with self._buffer_lock:
+            self._buffers[last[1]].write(string)
+        if not self._flush_pending:
+            self._schedule_flush()  # type: ignore[no-untyped-call]
+        return len(string)
 
     def flush(self) -> None:
         """Hand what is buffered to the output thread, and wait until it is sent."""
