@@ -74,11 +74,11 @@ def processes_in(folder: Path) -> list[list[str]]:
     return found
 
 
-def executed(build: Path, name: str) -> Executed:
+def executed(build: Path, name: str, shows: str = "<img") -> Executed:
     ended = run(build, ROOT / "notebooks" / f"{name}.ipynb")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert processes_in(build) == []
-    assert "<img" in (build / f"{name}.html").read_text(encoding="utf-8")
+    assert shows in (build / f"{name}.html").read_text(encoding="utf-8")
     return Executed(build / f"{name}.ipynb", ended.stdout)
 
 
@@ -90,6 +90,11 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Executed:
 @pytest.fixture(scope="module")
 def like_local(tmp_path_factory: pytest.TempPathFactory) -> Executed:
     return executed(tmp_path_factory.mktemp("tour"), "02_like_local")
+
+
+@pytest.fixture(scope="module")
+def by_button(tmp_path_factory: pytest.TempPathFactory) -> Executed:
+    return executed(tmp_path_factory.mktemp("panel"), "03_panel", "Control panel: ")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -197,6 +202,26 @@ def test_the_whole_notebook_ran_there_for_a_while(like_local: Executed) -> None:
 def test_the_tour_leaves_nothing(like_local: Executed) -> None:
     assert like_local.last().count("is stopped: it ran") == 2
     assert not KEY.search(like_local.text)
+
+
+def test_the_panel_is_a_widget_and_text_where_there_is_no_page(by_button: Executed) -> None:
+    (text,) = by_button.data("%clouditia panel", "text/plain")
+    assert re.fullmatch(r"Control panel: no session bills, [\d.]+ EUR left", text)
+    (view,) = by_button.data("%clouditia panel", "application/vnd.jupyter.widget-view+json")
+    assert view["model_id"]
+
+
+def test_the_panels_tables_are_data_frames(by_button: Executed) -> None:
+    (runs,) = by_button.data("panel.runs", "text/html")
+    assert "import time" in runs and "ok" in runs
+    (costs,) = by_button.data("panel.costs", "text/plain")
+    assert "running" in costs
+    assert "is stopped: it ran" in by_button.last()
+
+
+def test_a_saved_panel_keeps_no_key(by_button: Executed) -> None:
+    assert not KEY.search(by_button.text)
+    assert "password" not in by_button.text.lower()
 
 
 MAKES_A_SESSION = (

@@ -238,7 +238,7 @@ def test_there_is_one_panel_until_it_is_closed(opened: Opened) -> None:
 def test_elsewhere_it_shows_as_text(opened: Opened) -> None:
     opened.page.until("account", bool)
     data, _ = opened.panel._repr_mimebundle_()
-    assert data["text/plain"].startswith("Control panel: 0 sessions bill, ")
+    assert data["text/plain"].startswith("Control panel: no session bills, ")
     assert "application/vnd.jupyter.widget-view+json" in data
 
 

@@ -76,9 +76,10 @@ class Panel:
         overview = self._board.overview
         if overview is None:
             return "Control panel, without data so far"
-        live = sum(session.cost_since is not None for session in overview.sessions)
+        count = sum(session.cost_since is not None for session in overview.sessions)
+        bill = {0: "no session bills", 1: "1 session bills"}.get(count, f"{count} sessions bill")
         left = f"{overview.balance(time.time()):.2f} {overview.currency}"
-        return f"Control panel: {live} sessions bill, {left} left"
+        return f"Control panel: {bill}, {left} left"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         bundle = self.widget._repr_mimebundle_(**options)
