@@ -324,6 +324,23 @@ def test_a_key_that_is_revoked(
     page.until("trouble", lambda now: now is None)
 
 
+def test_a_panel_that_cannot_begin_says_why_and_begins_later(
+    local: Local, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell, _ = local
+    monkeypatch.setenv("CLOUDITIA_BASE_URL", "http://127.0.0.1:9")
+    opened: Panel = shell.run("%clouditia panel")
+    page.look()
+    trouble = page.until("trouble", bool)
+    assert "no key for it" in trouble["text"]
+    assert (trouble["since"], page["account"]) == (None, None)
+    assert "without data" in repr(opened)
+    monkeypatch.delenv("CLOUDITIA_BASE_URL")
+    assert page.click("refresh")["ok"]
+    page.until("account", bool)
+    page.until("trouble", lambda now: now is None)
+
+
 def test_a_platform_of_this_machine_is_started_by_a_click_only(
     shell: Shell, page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

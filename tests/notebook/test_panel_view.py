@@ -142,6 +142,24 @@ def test_what_a_session_uses_is_drawn() -> None:
     assert history.note(overview(one), HERE + 4) == {}
 
 
+def test_a_session_that_uses_what_it_used_is_not_drawn_anew() -> None:
+    history, one = History(), session()
+
+    def note(percent: int, at: float) -> str:
+        use = {**USE, "cpu_percent": percent}
+        seen = overview(one, activity={one.id: {"runs": [], "use": use}})
+        return str(history.note(seen, HERE + at)[one.id][0]["svg"])
+
+    level = note(0, 0)
+    assert note(0, 100) == level
+    step = note(100, 102)
+    assert "between 0 % and 50 %" in step
+    assert note(100, 104) == step
+    moved = note(100, 150)
+    assert moved != step and "between 0 % and 50 %" in moved
+    assert "between" not in note(100, 300).replace("between 50 % and 50 %", "")
+
+
 def test_looking_grows_slower_while_nothing_happens() -> None:
     when = Pace()
     assert when.seconds() == pace.FIRST

@@ -61,6 +61,7 @@ class Board:
         self._lookout: Lookout | None = None
         self._history = History()
         self._shown: tuple[Overview, str | None] | None = None
+        self._opened = False
         self._seen_at: float | None = None
         self._drawn_at = 0.0
 
@@ -74,8 +75,9 @@ class Board:
 
     def look(self, *, start: bool = False) -> None:
         """Look at the account, and show what is new; or what is wrong, beside the last data."""
+        start, self._opened = start or not self._opened, True
         try:
-            self.manager(start=start or self._seen_at is None)
+            self.manager(start=start)
             assert self._lookout is not None
             seen = self._lookout.look()
         except ClouditiaError as error:
@@ -139,11 +141,9 @@ class Board:
 
     def _show_trouble(self, error: ClouditiaError) -> None:
         local = self._seen_at is not None and self.connection.service.local
-        gone = isinstance(error, ConnectionFailedError)
-        self.widget.show(
-            "trouble",
-            {"text": _complaint(error), "since": self._seen_at, "start": bool(gone and local)},
-        )
+        start = local and isinstance(error, ConnectionFailedError)
+        text = _complaint(error)
+        self.widget.show("trouble", {"text": text, "since": self._seen_at, "start": start})
 
     def _tell(self, before: Overview | None, after: Overview) -> None:
         """Say which sessions have ended since; a click says so itself only when it is done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clouditia_jupyter.models import gigabytes
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a sparkline shows, and how many values.
 _WINDOW, _VALUES = 120.0, 60
+#: Seconds after which a sparkline is drawn anew although its session uses what it used.
+_REDRAW = 10.0
 #: Seconds that the chart of costs looks back at most, and its points.
 _LOOK_BACK, _POINTS = 86_400.0, 60
 _GB = 1 << 30
@@ -25,10 +28,10 @@ Point = tuple[float, "Mapping[str, Any]"]
 
 
 class History:
-    """Remembers what each running session used."""
+    """Remembers what each running session used, and draws it."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, deque[Point]] = {}
+        self._kept: dict[str, _Kept] = {}
 
     def note(self, overview: Overview, now: float) -> dict[str, list[dict[str, str]]]:
         """Take in a new overview, and return the drawings by session id.
@@ -37,20 +40,38 @@ class History:
         -------
         dict
             For each session that says what it uses, what to draw: ``label``, the newest value as
-            ``text``, and ``svg``.
+            ``text``, and ``svg``. A session that uses what it used keeps its drawings.
         """
         uses = {one: said["use"] for one, said in overview.activity.items() if said.get("use")}
-        self._seen = {one: seen for one, seen in self._seen.items() if one in uses}
-        for one, use in uses.items():
-            seen = self._seen.setdefault(one, deque())
-            seen.append((now, use))
-            while len(seen) > 1 and seen[1][0] <= now - _WINDOW:
-                seen.popleft()
+        self._kept = {one: self._kept.get(one) or _Kept() for one in uses}
         return {
-            session.id: _drawings(session, self._seen[session.id], now)
+            session.id: self._kept[session.id].drawn(session, uses[session.id], now)
             for session in overview.sessions
             if session.id in uses
         }
+
+
+@dataclass
+class _Kept:
+    """One session's past: each change of what it used, and the drawings of that."""
+
+    points: deque[Point] = field(default_factory=deque)
+    drawings: list[dict[str, str]] = field(default_factory=list)
+    at: float = 0.0
+
+    def drawn(
+        self, session: GPUSession, use: Mapping[str, Any], now: float
+    ) -> list[dict[str, str]]:
+        change = not self.points or self.points[-1][1] != use
+        if change:
+            self.points.append((now, use))
+        level = len(self.points) == 1
+        while len(self.points) > 1 and self.points[1][0] <= now - _WINDOW:
+            self.points.popleft()
+        # a line that is not level moves on, though nothing new is at its end
+        if change or (not level and now - self.at >= _REDRAW):
+            self.drawings, self.at = _drawings(session, self.points, now), now
+        return self.drawings
 
 
 def _drawings(session: GPUSession, seen: deque[Point], now: float) -> list[dict[str, str]]:
