@@ -11,7 +11,7 @@ import sys
 
 from IPython.core.interactiveshell import InteractiveShell
 
-NAMES = ("loading", "creation", "latency", "streaming", "transfer")
+NAMES = ("loading", "creation", "latency", "streaming", "transfer", "panel")
 
 
 def main() -> int:

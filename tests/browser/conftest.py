@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,26 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clouditia_jupyter.notebook import starter
+from tests.browser import chromium as browser
 from tests.notebook.conftest import end_platform
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import ConsoleMessage, Locator, Page
 
     from tests.browser.lab import Lab
     from tests.running import RunningPlatform
 
-#: What a browser does besides showing the page, and what it cannot do in a container.
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-)
-_SECONDS = 30.0
 #: Pictures of what the tests have seen; CI keeps them.
 _SCREENS = Path(__file__).parents[2] / "build" / "screens"
 
@@ -38,12 +26,11 @@ _SCREENS = Path(__file__).parents[2] / "build" / "screens"
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Return the path of Chromium, or skip where this is nobody's CI."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    path = browser.path()
     if path is None:
-        message = "Chromium is not installed: on Debian, apt-get install chromium."
         if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+            pytest.fail(browser.MISSING)
+        pytest.skip(browser.MISSING)
     return path
 
 
@@ -88,26 +75,19 @@ def page(chromium: str, request: pytest.FixtureRequest) -> Iterator[Page]:
 
     Where the test fails, a picture of the page is kept among the screens.
     """
-    from playwright.sync_api import expect, sync_playwright
+    failed_before = request.session.testsfailed
+    said: list[str] = []
 
-    expect.set_options(timeout=_SECONDS * 1000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(_FLAGS))
-        failed_before = request.session.testsfailed
-        page = browser.new_page(viewport={"width": 1280, "height": 1600})
-        page.set_default_timeout(_SECONDS * 1000)
-        said: list[str] = []
-        page.on(
-            "console",
-            lambda entry: (
-                said.append(f"{entry.text} {entry.location}") if entry.type == "error" else None
-            ),
-        )
+    def hear(entry: ConsoleMessage) -> None:
+        if entry.type == "error":
+            said.append(f"{entry.text} {entry.location}")
+
+    with browser.opened(chromium) as page:
+        page.on("console", hear)
         page.on("pageerror", lambda error: said.append(str(error)))
         yield page
         if said or request.session.testsfailed > failed_before:
             page.screenshot(path=_SCREENS / f"failed-{request.node.name}.png")
-        browser.close()
     assert not said, "\n".join(said)
 
 
