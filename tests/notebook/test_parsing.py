@@ -113,6 +113,19 @@ def test_run_alone_has_nothing_to_send() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "pairs"),
+    [
+        ("-i b=1,a", {"b": "1", "a": "a"}),
+        ("-i 'f=lambda x, y: x,a'", {"f": "lambda x, y: x", "a": "a"}),
+        ("-i 't=(1, 2),d={1: [3, 4]},'", {"t": "(1, 2)", "d": "{1: [3, 4]}"}),
+        ("""-i "s='a,b',c" """, {"s": "'a,b'", "c": "c"}),
+    ],
+)
+def test_names_and_expressions_in_any_order(line: str, pairs: dict[str, str]) -> None:
+    assert parse_run(line).input == pairs
+
+
+@pytest.mark.parametrize(
     ("line", "says"),
     [
         ("-i x.shape", "'x.shape' needs a name: name=x.shape"),
