@@ -10,11 +10,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test lint format bench clean distclean
+.PHONY: help demo lab test screenshots format bench clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## run the quickstart on the platform of this machine; write it to HTML
 	@$(BIN)/python notebooks/run.py notebooks/01_quickstart.ipynb
@@ -27,6 +27,9 @@ test: $(VENV)/.test ## check style and types, and run all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
+
+screenshots: $(VENV)/.test ## photograph the control panel for the README
+	$(BIN)/python -m tests.browser.screenshots docs
 
 format: $(VENV)/.test ## put the code in order
 	$(BIN)/ruff check --fix .
