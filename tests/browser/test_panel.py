@@ -181,3 +181,19 @@ def test_a_platform_that_is_gone_is_said_calmly_and_comes_back(
     expect(notebook.run(2)).to_contain_text("42")
     fast_platform.stop_session(session["id"])
     expect(row).to_have_count(0)
+
+
+def test_a_kernel_that_restarts_takes_its_panel_along_and_says_so(
+    lab: Lab, page: Page, fast_platform: RunningPlatform
+) -> None:
+    notebook = opened(page, lab, fast_platform, "restart")
+    panel = PanelPage(notebook.run(1))
+    expect(panel.root).to_contain_text("No session is running")
+    kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+    page.evaluate(f"() => {kernel}.restart()")
+    expect(panel.root.get_by_role("alert")).to_contain_text("Run the cell again for a new panel")
+    notebook.wait_until_idle()
+    notebook.run(0)
+    again = PanelPage(notebook.run(1))
+    expect(again.root).to_contain_text("No session is running")
+    expect(again.root.get_by_role("alert")).to_have_count(0)

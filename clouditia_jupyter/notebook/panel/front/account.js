@@ -52,7 +52,9 @@ function makeAccount(panel) {
     show(trouble, wrong != null);
     if (wrong) {
       const age = wrong.since == null ? "" : ` What you see is ${duration(panel.now() - wrong.since)} old.`;
-      setText(text, `${wrong.text}${age} The panel goes on by itself once it gets an answer.`);
+      const hope = wrong.kernel ? "" : " The panel goes on by itself once it gets an answer.";
+      setText(text, `${wrong.text}${age}${hope}`);
+      show(again, !wrong.kernel);
       setText(again, wrong.start ? "Start it" : "Look again");
     }
     if (!account) return;

@@ -113,18 +113,23 @@ function makeForm(panel) {
       if (option.disabled !== off && gpu !== document.activeElement) option.disabled = off;
     }
     const wanted = wish();
-    const why = objection(item, wanted);
+    const taken = item && !wanted.queue && item.available < wanted.count;
+    const why = taken ? missing(item) : objection(item, wanted);
     setText(problem, why);
-    problem.toggleAttribute("data-error", Boolean(why));
+    // that others were faster is nobody's mistake
+    problem.toggleAttribute("data-error", Boolean(why) && !taken);
     create.disabled = Boolean(why) || outcome.underWay || !panel.state.account;
     setText(price, why || !item ? "\u00a0" : worth(item, wanted));
+  }
+
+  function missing(item) {
+    const free = item.available ? `Only ${item.available} of ${item.name} free` : `No ${item.name} free`;
+    return `${free} now: wait in the queue, or choose others.`;
   }
 
   function objection(item, wanted) {
     if (!panel.state.account) return "";
     if (!item) return "There is no GPU on offer now.";
-    if (!wanted.queue && item.available < wanted.count)
-      return `${item.available || "None"} of ${item.name} ${item.available === 1 ? "is" : "are"} free now: wait in the queue, or choose others.`;
     for (const [input, what] of [[vcpu, "vCPU"], [ram, "RAM"], [storage, "The disk"]])
       if (!input.validity.valid) return `${what}: a whole number from 1 to ${input.max}.`;
     if (!limit.validity.valid) return "The cost limit: 0.01 EUR or more, or nothing.";

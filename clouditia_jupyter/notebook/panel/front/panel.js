@@ -4,6 +4,7 @@ const PARTS = [
   "place", "account", "sessions", "offer", "costs", "queue", "runs",
   "charts", "spending", "creation", "trouble", "news",
 ];
+const ANSWER = 3000; // milliseconds that a kernel has which may be gone
 const STILL_HERE = 300_000; // milliseconds after which the page says again that somebody looks
 
 function render({ model, el }) {
@@ -122,16 +123,30 @@ function render({ model, el }) {
   }
   for (const act of [account.update, sessions.update, form.update, form.follow, tables.update, frame]) act();
 
-  const listeners = PARTS.map((part) => {
-    const listener = () => {
-      read(part);
-      shows[part].forEach((act) => act());
-      if (part === "account") frame();
-    };
-    model.on(`change:${part}`, listener);
-    return [`change:${part}`, listener];
-  });
+  function changed(part) {
+    read(part);
+    shows[part].forEach((act) => act());
+    if (part === "account") frame();
+  }
+  const listeners = PARTS.map((part) => [`change:${part}`, () => changed(part)]);
+  listeners.push(["comm_live_update", askWhetherItLives]);
+  listeners.forEach(([name, listener]) => model.on(name, listener));
+
+  // After a restart the kernel knows nothing of this panel, and will not say so.
+  let heard = Date.now();
+  function askWhetherItLives() {
+    const asked = Date.now();
+    tell(true);
+    setTimeout(() => {
+      if (heard >= asked) return;
+      const text = "The kernel does not answer: it has restarted, or is gone. Run the cell again for a new panel.";
+      panel.state.trouble = { text, since: asked / 1000 + ahead, kernel: true };
+      shows.trouble.forEach((act) => act());
+    }, ANSWER);
+  }
   const hear = (message) => {
+    heard = Date.now();
+    if (panel.state.trouble?.kernel) changed("trouble");
     if ("clock" in message) {
       const took = Date.now() - message.asked;
       // an answer that came late says little about the time
@@ -151,7 +166,11 @@ function render({ model, el }) {
     const visible = onScreen && document.visibilityState === "visible";
     if (visible === said && !again) return;
     said = visible;
-    model.send({ do: "seen", view, visible, now: Date.now() });
+    try {
+      model.send({ do: "seen", view, visible, now: Date.now() });
+    } catch {
+      return; // there is nobody left to tell
+    }
     clearInterval(ticker);
     if (!visible) return;
     tick();
