@@ -4,7 +4,7 @@ const PARTS = [
   "place", "account", "sessions", "offer", "costs", "queue", "runs",
   "charts", "spending", "creation", "trouble", "news",
 ];
-const ANSWER = 3000; // milliseconds that a kernel has which may be gone
+const ANSWER = 3000; // milliseconds after which it is said that a kernel has not answered
 const STILL_HERE = 300_000; // milliseconds after which the page says again that somebody looks
 
 function render({ model, el }) {
@@ -51,12 +51,16 @@ function render({ model, el }) {
     if (button.getAttribute("aria-busy")) return { ok: false };
     setAttribute(button, "aria-busy", "true");
     setText(said, "");
+    said.removeAttribute("data-error");
+    // a kernel that can do one thing at a time answers when its cell has ended
+    const late = setTimeout(() => setText(said, "Waiting for the kernel …"), ANSWER);
     let answer;
     try {
       answer = await act();
     } catch (error) {
       answer = { ok: false, text: error.message };
     }
+    clearTimeout(late);
     setAttribute(button, "aria-busy", null);
     setText(said, answer.text ?? "");
     said.toggleAttribute("data-error", !answer.ok);
