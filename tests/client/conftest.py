@@ -152,7 +152,7 @@ class Service:
             return 404, {"success": False, "error": "Session non trouvée"}
         if session["status"] == "stopping":
             session["status"] = "stopped"
-        elif session["status"] != "stopped":
+        elif session["status"] not in ("stopped", "pausing"):
             step = self.steps[min(session["polls"], len(self.steps) - 1)]
             session["status"], session["creation_step"] = step
             session["polls"] += 1
@@ -173,6 +173,13 @@ class Service:
             return 200, {"success": False, "error": "Session not found"}
         session["name"] = body["name"]
         return 200, {"success": True}
+
+    def post_sessions_pause(self, body: Any, request: httpx.Request) -> tuple[int, Any]:
+        session = self.find(body["session_id"])
+        if session is None:
+            return 404, {"success": False, "error": "Session non trouvée"}
+        session["status"] = "pausing"
+        return 200, {"success": True, "session_id": session["id"], "environment": {}}
 
     def get_queue(self, body: Any, request: httpx.Request) -> tuple[int, Any]:
         return 200, {"success": True, "queue_jobs": list(self.tickets.values())}

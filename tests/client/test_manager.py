@@ -589,6 +589,7 @@ def test_what_does_not_exist(manager):
     for call in (
         manager.get_session,
         manager.stop_session,
+        manager.pause_session,
         lambda sid: manager.rename_session(sid, "x"),
     ):
         with pytest.raises(SessionNotFoundError):
@@ -599,6 +600,10 @@ def test_sessions_are_given_by_id_short_id_or_object(manager, one):
     for sid in (one.id, one.short_id, one):
         assert manager.get_session(sid).id == one.id
     assert isinstance(one, GPUSession)
+
+
+def test_pause_returns_the_session_on_its_way(manager, one):
+    assert manager.pause_session(one.short_id).status == "pausing"
 
 
 def test_list_and_rename(manager, one):
