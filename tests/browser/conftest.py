@@ -11,7 +11,7 @@ import pytest
 
 from clouditia_jupyter.notebook import starter
 from tests.browser import chromium as browser
-from tests.notebook.conftest import end_platform
+from tests.notebook.conftest import end_platform, manager_for, stop_all
 
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Locator, Page
@@ -35,8 +35,7 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Return a JupyterLab whose notebooks use a platform of their own."""
+def _lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Path]]:
     from tests.browser.lab import Lab
 
     folder = tmp_path_factory.mktemp("lab")
@@ -44,10 +43,19 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
     starter.find_or_start(state)
     running = Lab(folder, CLOUDITIA_STATE=str(state))
     try:
-        yield running
+        yield running, state
     finally:
         running.close()
         end_platform(state)
+
+
+@pytest.fixture
+def lab(_lab: tuple[Lab, Path]) -> Iterator[Lab]:
+    """Return a JupyterLab whose notebooks use a platform of their own."""
+    running, state = _lab
+    yield running
+    with manager_for(starter.find_or_start(state)) as manager:
+        stop_all(manager)
 
 
 @pytest.fixture(scope="session")

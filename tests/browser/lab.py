@@ -122,6 +122,7 @@ class NotebookPage:
 
     def __init__(self, page: Page, url: str, name: str) -> None:
         self.page = page
+        self._url = url
         page.goto(f"{url}/lab/tree/{name}?reset", wait_until="domcontentloaded")
         self._wait_until_ready()
 
@@ -168,6 +169,14 @@ class NotebookPage:
             "() => { const shell = window.jupyterapp.shell;"
             " shell.collapseLeft(); shell.collapseRight(); shell.mode = 'single-document'; }"
         )
+
+    def saved(self) -> str:
+        """Save the notebook, and return its file's text."""
+        save = "() => window.jupyterapp.shell.currentWidget.context.save()"
+        path = "() => window.jupyterapp.shell.currentWidget.context.path"
+        self.page.evaluate(save)
+        answer = self.page.request.get(f"{self._url}/files/{self.page.evaluate(path)}")
+        return answer.text()
 
     def reload(self) -> None:
         """Save the notebook, and load the page again as the browser does."""

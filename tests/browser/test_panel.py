@@ -81,6 +81,14 @@ def test_a_session_from_the_form_to_its_end(
     expect(panel.session("study").get_by_role("img", name=re.compile("^CPU: now"))).to_be_visible()
     screen("panel-busy")
 
+    # a key goes to the clipboard, and nowhere else
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel.session("study").get_by_role("button", name="Copy key").click()
+    expect(panel.session("study")).to_contain_text("A new key is on the clipboard")
+    key = page.evaluate("navigator.clipboard.readText()")
+    assert key.startswith("sk_live_")
+    assert key not in page.content()
+
     # stop asks once, and says what will be lost
     panel.session("study").get_by_role("button", name="Stop").click()
     question = panel.root.get_by_role("dialog")
@@ -104,6 +112,7 @@ def test_a_session_from_the_form_to_its_end(
     expect(notebook.run(3)).to_contain_text("(['stopped'], True)")
     expect(notebook.run(4)).to_contain_text("1")
     assert not [url for url in asked if url.endswith("/x")]
+    assert not re.search(r"sk_(live|compute)_\w{4}", notebook.saved())
 
 
 def test_a_queue_is_joined_and_left(
@@ -155,6 +164,19 @@ def test_a_row_stays_under_the_pointer_and_what_is_typed_stays(
     offer.hover()
     expect(row).to_have_count(2)
     expect(panel.form.get_by_label("Name")).to_have_value("half a na")
+
+    # tables are sorted and filtered
+    table = panel.table("Inventory")
+    rows = table.locator("tbody tr")
+    expect(rows.first).to_contain_text("3090")
+    table.get_by_role("button", name="Per hour").click()
+    expect(table.get_by_role("columnheader", name="Per hour")).to_have_attribute(
+        "aria-sort", "descending"
+    )
+    expect(rows.first).to_contain_text("4090")
+    table.get_by_role("searchbox").fill("3090")
+    expect(rows).to_have_count(1)
+    expect(table).to_contain_text("1 of 2")
     expect(panel.form.get_by_label("Time limit")).to_have_value("90m")
 
 
