@@ -9,7 +9,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,44 +56,33 @@ def report(shell: InteractiveShell, *, quick: bool) -> str:
 
 @contextmanager
 def _account() -> Iterator[RunningPlatform]:
-    """A platform with sessions that run, and rows of others that have ended.
-
-    Ten pods are real. The ended sessions are copies of one that was: they only have to be shown.
-    """
+    """A platform with sessions that run, in real pods, and one that has ended."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         state = Path(folder) / "state"
         platform = RunningPlatform(state, "--gpus", f"nvidia-rtx-3090={_RUNNING}", "--spares", "0")
         try:
-            ended = platform.create(gpu_type="nvidia-rtx-3090", storage=1)
-            platform.stop_session(ended["id"])
+            platform.stop_session(platform.create(gpu_type="nvidia-rtx-3090", storage=1)["id"])
             for number in range(_RUNNING):
                 platform.create(gpu_type="nvidia-rtx-3090", storage=1, name=f"study {number}")
-            with sqlite3.connect(state / "platform.db", timeout=30) as database:
-                _copy(database, ended["id"], _ALL - _RUNNING - 1)
             yield platform
         finally:
             platform.close()
 
 
-def _copy(database: sqlite3.Connection, session_id: str, times: int) -> None:
-    for name, key in (("sessions", "id"), ("session_gpus", "session_id")):
-        found = database.execute(f"SELECT * FROM {name} WHERE {key} = ?", (session_id,))
-        columns = [column[0] for column in found.description]
-        (row,) = found.fetchall()
-        place = columns.index(key)
-        for number in range(times):
-            copied = list(row)
-            copied[place] = str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
-            marks = ", ".join("?" * len(columns))
-            database.execute(f"INSERT INTO {name} VALUES ({marks})", copied)
-
-
-def _environment(platform: RunningPlatform) -> dict[str, str]:
-    return {
-        "CLOUDITIA_API_KEY": platform.where["api_key"],
-        "CLOUDITIA_BASE_URL": platform.where["computing_url"],
-        "CLOUDITIA_EDITOR_URL": platform.where["code_editor_url"],
-    }
+def _age(platform: RunningPlatform) -> None:
+    """Give the account a past: copies of the session that has ended, only to be shown."""
+    ended = platform.computing.get("sessions/?status=stopped").json()["sessions"][0]["id"]
+    database = sqlite3.connect(platform.state / "platform.db", timeout=30)
+    with closing(database), database:
+        for name, key in (("sessions", "id"), ("session_gpus", "session_id")):
+            found = database.execute(f"SELECT * FROM {name} WHERE {key} = ?", (ended,))
+            place = [column[0] for column in found.description].index(key)
+            (row,) = found.fetchall()
+            for number in range(_ALL - _RUNNING - 1):
+                copied = list(row)
+                copied[place] = str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
+                marks = ", ".join("?" * len(copied))
+                database.execute(f"INSERT INTO {name} VALUES ({marks})", copied)
 
 
 def _paints(platform: RunningPlatform, *, rounds: int) -> str:
@@ -106,7 +95,7 @@ def _paints(platform: RunningPlatform, *, rounds: int) -> str:
     fresh: list[float] = []
     again: list[float] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        lab = Lab(Path(folder), **_environment(platform))
+        lab = Lab(Path(folder), **platform.environment)
         try:
             lab.write("panel.ipynb", _CELLS)
             with chromium.opened(executable) as page:
@@ -128,7 +117,7 @@ def _paints(platform: RunningPlatform, *, rounds: int) -> str:
         Series("again in the same kernel", again[1:]),
     ]
     return table(
-        f"Panel: from running the cell to the first painted row, {_ALL} sessions", series, []
+        f"Panel: from running the cell to the first painted row, {_RUNNING} sessions", series, []
     )
 
 
@@ -143,8 +132,9 @@ class _Counted(BaseComm):
 
 def _refreshes(shell: InteractiveShell, platform: RunningPlatform, *, rounds: int) -> str:
     """All of this process's time during a refresh, whichever thread spends it."""
+    _age(platform)
     before, create = dict(os.environ), comm.create_comm
-    os.environ.update(_environment(platform))
+    os.environ.update(platform.environment)
     comm.create_comm = _Counted
     shell.run_line_magic("load_ext", "clouditia_jupyter")
     panel = shell.run_line_magic("clouditia", "panel")

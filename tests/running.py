@@ -56,6 +56,15 @@ class RunningPlatform:
             f"{self.where['computing_url']}/api/computing/", self.where["api_key"]
         )
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes another process use this platform and its account."""
+        return {
+            "CLOUDITIA_API_KEY": self.where["api_key"],
+            "CLOUDITIA_BASE_URL": self.where["computing_url"],
+            "CLOUDITIA_EDITOR_URL": self.where["code_editor_url"],
+        }
+
     def editor(self, key: str) -> httpx.Client:
         """Return an HTTP client of the code-editor API."""
         return self._client(f"{self.where['code_editor_url']}/api/", key)

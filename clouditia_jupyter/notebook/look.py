@@ -31,12 +31,3 @@ def status(word: str, more: str = "") -> str:
     """Return a status with its dot, and ``more`` behind it."""
     shown = escaped(f"{word} · {more}" if more else word)
     return f'<span class="clouditia-status" data-status="{escaped(word)}">{shown}</span>'
-
-
-def notice(text: str, kind: str = "info") -> str:
-    """Return something that is said; ``kind`` is ``info``, ``warning`` or ``error``."""
-    role = "alert" if kind == "error" else "status"
-    return (
-        f'<div class="clouditia-notice" role="{role}" data-kind="{escaped(kind)}">'
-        f"{escaped(text)}</div>"
-    )

@@ -11,7 +11,6 @@ import nbformat
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.server import Server
-from tests.running import RunningPlatform
 
 #: Settings of Lab that would make a page change by itself.
 _SETTINGS = {
@@ -106,15 +105,6 @@ class Lab:
     def close(self) -> None:
         """End Lab and its kernels."""
         self._server.close()
-
-
-def environment_of(platform: RunningPlatform) -> dict[str, str]:
-    """Return what makes a kernel use the platform."""
-    return {
-        "CLOUDITIA_API_KEY": platform.where["api_key"],
-        "CLOUDITIA_BASE_URL": platform.where["computing_url"],
-        "CLOUDITIA_EDITOR_URL": platform.where["code_editor_url"],
-    }
 
 
 class NotebookPage:

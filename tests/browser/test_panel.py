@@ -14,7 +14,7 @@ if os.environ.get("CI") != "true":  # there it has to be installed
 
 from playwright.sync_api import expect
 
-from tests.browser.lab import NotebookPage, environment_of
+from tests.browser.lab import NotebookPage
 from tests.browser.panel import PanelPage
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ PROPERTY = "from clouditia_jupyter import panel\npanel().costs.shape[0]"
 
 def opened(page: Page, lab: Lab, platform: RunningPlatform, name: str, *cells: str) -> NotebookPage:
     """Return a notebook that uses the platform, and whose second cell shows the panel."""
-    lab.keep(f"{name}.json", json.dumps(environment_of(platform)))
+    lab.keep(f"{name}.json", json.dumps(platform.environment))
     # the key is in no cell: these pages are photographed
     setup = f"import json, os\nos.environ.update(json.load(open('{name}.json')))"
     lab.write(f"{name}.ipynb", [setup, PANEL, *cells])

@@ -14,7 +14,6 @@ if os.environ.get("CI") != "true":  # there it has to be installed
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.lab import environment_of
 from tests.browser.panel import PanelPage
 from tests.browser.test_panel import PANEL, opened
 from tests.browser.voila import Voila
@@ -117,7 +116,7 @@ def test_voila_serves_the_panel(
     tmp_path: Path,
     screen: Callable[..., None],
 ) -> None:
-    voila = Voila(tmp_path, [PANEL], **environment_of(fast_platform))
+    voila = Voila(tmp_path, [PANEL], **fast_platform.environment)
     try:
         page.set_viewport_size({"width": 1100, "height": 1000})
         page.route(ELSEWHERE, lambda route: route.fulfill(content_type="text/css", body=""))
