@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ _TIME = r"\d+(?:\.\d+)?(?:e[+-]?\d+)? ?(?:ns|[µμu]s|ms|s|min)\b"
 _BY_CHANCE = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"0x[0-9a-f]{6,}", "0x…"),
-        (r"\S*/ipykernel_\d+/\d+\.py", "<cell>"),
+        (r"\b(?:0x[0-9a-f]{6,}|(?<=object at )[0-9a-f]{8,})", "0x…"),
+        (r"/[\w./-]*/ipykernel_\d+/\d+\.py", "<cell>"),
         (r"<ipython-input-\d+-[0-9a-f]+>", "<cell>"),
         (r"\b(In|Out) ?\[(?:\x1b\[[\d;]*m)*\d+(?:\x1b\[[\d;]*m)*\]", r"\1[…]"),
         (r"(CPU times|Wall time|Compiler *):.*", r"\1: …"),
@@ -32,7 +33,8 @@ _BY_CHANCE = [
 ]
 
 
-_HOME = re.compile(r"~(/|(?=['\n]))")
+#: The home folder, not what Python draws below a line of a traceback.
+_HOME = re.compile(r"(?<![~^])~(/|(?=['\n]))")
 
 
 class Fold:
@@ -68,8 +70,10 @@ class Fold:
             end_texts()
             if output["output_type"] == "error":
                 trace = self._text("\n".join(output["traceback"]))
+                # how often a frame is there again depends on the depth of the stack
+                frames = [frame for frame, _ in groupby(trace.split("\n\n"))]
                 error = {"ename": output["ename"], "evalue": self._text(output["evalue"])}
-                folded.append(("error", {**error, "traceback": trace}))
+                folded.append(("error", {**error, "traceback": frames}))
             else:
                 shown = {"data": output["data"], "metadata": output["metadata"]}
                 folded.append(("display", self._shown(shown)))

@@ -89,7 +89,7 @@ class Side:
         others = [*notebook.cells[:first], *notebook.cells[first + len(cells) :]]
         failed = [o for cell in others for o in cell.outputs if o.output_type == "error"]
         assert not failed, failed
-        folder, home = others[first].outputs[0].text.split()
+        folder, home = "".join(output.text for output in others[first].outputs).split()
         fold = Fold(folder, home)
         return [fold(cell.outputs) for cell in own]
 
