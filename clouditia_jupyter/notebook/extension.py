@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _NAME = ClouditiaMagics.__name__
+_ALONE = re.compile(r"%%clouditia_run(\s[^\n]*)?\n")
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
@@ -20,6 +22,14 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
         magics = ipython.magics_manager.registry[_NAME]
         magics.completion.install()
         magics.whole.install()
+        ipython.input_transformers_cleanup.append(with_body)
+
+
+def with_body(lines: list[str]) -> list[str]:
+    """Give an empty ``%%clouditia_run`` cell an empty line: IPython calls no magic without."""
+    if len(lines) == 1 and _ALONE.match(lines[0]):
+        return [*lines, "\n"]
+    return lines
 
 
 def unload_ipython_extension(ipython: InteractiveShell) -> None:
@@ -35,6 +45,7 @@ def unload_ipython_extension(ipython: InteractiveShell) -> None:
         ipython.configurables.remove(magics)
     magics.completion.remove()
     magics.whole.remove()
+    ipython.input_transformers_cleanup.remove(with_body)
     if comms := sys.modules.get("clouditia_jupyter.notebook.comms"):
         comms.withdraw(ipython)
     if panels := sys.modules.get("clouditia_jupyter.notebook.panel.panel"):

@@ -126,8 +126,10 @@ def show_all(stream: EventStream, renderer: Viewer, ending: Ending) -> None:
     """Show a run's events from where the stream is until it is done; note the end in ``ending``."""
     renderer.begin(stream)
     for event in stream:
-        if event.type == "error":
+        if event.type == "error" and ending.shown:
             ending.note_error(event.content)
+            if not ending.shown:
+                continue
         if event.type == "done":
             ending.note_done(event.content)
         elif event.type == "input_request":
@@ -136,7 +138,7 @@ def show_all(stream: EventStream, renderer: Viewer, ending: Ending) -> None:
             renderer.relay(event, stream)
         elif ending.shown:
             renderer.show(event)
-        elif not event.content.get("final"):
+        else:
             # a figure, most often: below the traceback, which IPython shows when this cell fails
             ending.behind.append(event)
 

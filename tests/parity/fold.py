@@ -23,6 +23,7 @@ _BY_CHANCE = [
         (r"\b(In|Out) ?\[(?:\x1b\[[\d;]*m)*\d+(?:\x1b\[[\d;]*m)*\]", r"\1[…]"),
         (r"(CPU times|Wall time|Compiler *):.*", r"\1: …"),
         (_TIME, "…s"),
+        (r"cell_meta=(?:None|{})", "cell_meta=…"),
         (r"\d+ (runs?), [\d,]+ (loops?) each", r"… \1, … \2 each"),
         (r"\bT_[0-9a-f]{5}", "T_…"),
         (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uuid>"),
@@ -35,6 +36,11 @@ _BY_CHANCE = [
 
 #: The home folder, not what Python draws below a line of a traceback.
 _HOME = re.compile(r"(?<![~^])~(/|(?=['\n]))")
+
+#: A frame of what executes cells, there or here: where ``input`` is refused, for one.
+_OF_KERNEL = re.compile(
+    r"(?ms)^(?:\x1b\[[\d;]*m)*File [^\n]*/(?:ipykernel|clouditia_\w+)/[\w/]+\.py.*"
+)
 
 
 class Fold:
@@ -71,7 +77,8 @@ class Fold:
             if output["output_type"] == "error":
                 trace = self._text("\n".join(output["traceback"]))
                 # how often a frame is there again depends on the depth of the stack
-                frames = [frame for frame, _ in groupby(trace.split("\n\n"))]
+                frames = [_OF_KERNEL.sub("", frame) for frame in trace.split("\n\n")]
+                frames = [frame for frame, _ in groupby(filter(None, frames))]
                 error = {"ename": output["ename"], "evalue": self._text(output["evalue"])}
                 folded.append(("error", {**error, "traceback": frames}))
             else:

@@ -7,6 +7,7 @@ through the agent, on a platform that serves what clouditia.com does.
 
 from __future__ import annotations
 
+import gc
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -54,6 +55,7 @@ def executed(
             for name, side in sides.items()
         }
         pool.shutdown(cancel_futures=True)
+    gc.collect()  # while the mark above holds
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)

@@ -23,10 +23,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from ipykernel import zmqshell
-from ipykernel.iostream import OutStream
+from ipykernel import iostream, kernelapp, zmqshell
 from ipykernel.ipkernel import IPythonKernel
-from ipykernel.kernelapp import IPKernelApp
 
 from clouditia_jupyter.failures import TellsFailures
 from clouditia_jupyter.platform.pod.comms import TARGET
@@ -37,7 +35,8 @@ from clouditia_jupyter.platform.pod.message import FAILURE
 _NUDGE_SECONDS = 0.02
 
 
-class PromptOutStream(OutStream):
+# as all here, under the stock name: programs and messages show it
+class OutStream(iostream.OutStream):
     """An output stream whose flush costs nothing when there is nothing to flush.
 
     What programs and libraries write to the process's own stream comes along: a flush takes that
@@ -203,11 +202,11 @@ class PodKernel(IPythonKernel):
             pause = min(2 * pause, 1.0)  # in a long call of foreign code nothing helps
 
 
-class PodKernelApp(IPKernelApp):
+class IPKernelApp(kernelapp.IPKernelApp):
     """Starts a :class:`PodKernel`, which ends with its pod and with nothing else."""
 
     kernel_class = PodKernel
-    outstream_class = "clouditia_jupyter.platform.pod.entry.PromptOutStream"
+    outstream_class = "clouditia_jupyter.platform.pod.entry.OutStream"
     # somebody's child: do not tell a terminal how to connect
     parent_handle = 1
 
@@ -279,4 +278,4 @@ def prepare() -> None:
 if __name__ == "__main__":
     prepare()
     # in no function of ours: its frame would count towards the recursion of cells
-    PodKernelApp.launch_instance()
+    IPKernelApp.launch_instance()

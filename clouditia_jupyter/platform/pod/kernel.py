@@ -364,8 +364,11 @@ class Kernel:
         outputs = run.outputs(messages)
         if outputs and self._outside is not None:
             outputs = self._outside.take_late(run.run_id, outputs)
-        # what nobody listens for is shown by the next cell, as nothing is lost
-        self._late += outputs
+        # what nobody listens for is shown by the cell that runs now or next, as nothing is lost
+        if self._current is not None and not self._current.over:
+            self._current.show(outputs)
+        else:
+            self._late += outputs
 
     def _settle(self, run: Run) -> None:
         run.give_up()

@@ -134,8 +134,12 @@ class Run:
     def begin(self, earlier: list[tuple[str, bytes]]) -> None:
         """Note that the code goes to the kernel now; ``earlier`` outputs are shown first."""
         self.status, self.started = "running", time.time()
-        if earlier:
-            self.log.append(coalesce(earlier))
+        self.show(earlier)
+
+    def show(self, outputs: list[tuple[str, bytes]]) -> None:
+        """Show outputs that came of something else, among those of the code."""
+        if outputs:
+            self.log.append(coalesce(outputs))
 
     def note(self, text: str) -> None:
         """Show a line of our own among what the code writes to standard error."""

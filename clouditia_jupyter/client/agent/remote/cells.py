@@ -22,7 +22,7 @@ from typing import Any
 
 from clouditia_jupyter import namespace
 from clouditia_jupyter.client.agent.remote import variables
-from clouditia_jupyter.client.agent.remote.output import Outbox, Stream
+from clouditia_jupyter.client.agent.remote.output import Outbox, OutStream
 
 
 class Interrupts:
@@ -67,8 +67,8 @@ class Cells:
         """Execute until the broker is gone or a cell says ``exit``."""
         self._commands = asyncio.Queue()
         signal.signal(signal.SIGINT, self._interrupts.handle)
-        sys.stdout = Stream(self._outbox, "stdout", 1)
-        sys.stderr = Stream(self._outbox, "stderr", 2)
+        sys.stdout = OutStream(self._outbox, "stdout", 1)
+        sys.stderr = OutStream(self._outbox, "stderr", 2)
         shell = make_shell(self._outbox, self._interrupts)
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._receive, args=(loop,), name="commands", daemon=True).start()

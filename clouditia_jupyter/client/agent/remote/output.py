@@ -84,7 +84,7 @@ class Outbox:
         return "".join(parts), None
 
 
-class Stream(io.TextIOBase):
+class OutStream(io.TextIOBase):
     """``sys.stdout`` or ``sys.stderr`` of the cells."""
 
     encoding = "UTF-8"

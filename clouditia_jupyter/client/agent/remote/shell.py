@@ -28,7 +28,7 @@ _INLINE = "module://matplotlib_inline.backend_inline"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-class _Hook(DisplayHook):
+class ZMQShellDisplayHook(DisplayHook):
     """Sends a cell's last expression."""
 
     outbox: Any = None
@@ -57,7 +57,7 @@ class _Hook(DisplayHook):
             self.outbox.event("execute_result", content)
 
 
-class _Publisher(DisplayPublisher):
+class ZMQDisplayPublisher(DisplayPublisher):
     """Sends what is displayed."""
 
     outbox: Any = None
@@ -180,8 +180,8 @@ class Shell:
         shell: Any = ZMQInteractiveShell.instance(
             config=config,
             compiler_class=_Compiler,
-            displayhook_class=_Hook,
-            display_pub_class=_Publisher,
+            displayhook_class=ZMQShellDisplayHook,
+            display_pub_class=ZMQDisplayPublisher,
         )
         shell.extension_manager.load_extension("storemagic")
         plain: Any = pdb
