@@ -5,7 +5,7 @@ The front end knows a remote widget by the messages that made it, which go on to
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -14,6 +14,8 @@ from clouditia_jupyter.notebook.link import Link, Parents, comm_manager
 from clouditia_jupyter.notebook.states import CONTROL, WIDGET
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from clouditia_jupyter.client.events import EventStream
@@ -51,10 +53,11 @@ class Widgets:
         self._links: dict[str, Link] = {}
         self._control: Control | None = None
 
-    def begin(self, run_id: str) -> None:
-        """Note that what comes of a run shows in the cell that runs now."""
-        if self._kernel is not None:
-            self._parents.remember(run_id)
+    @contextmanager
+    def showing(self, run_id: str) -> Iterator[None]:
+        """Note that a run shows in the cell that runs now; what comes behind it waits for that."""
+        with self._parents.showing(run_id):
+            yield
 
     def relay(self, event: Event, stream: EventStream) -> None:
         """Pass on a widget's message that came among the events of a run."""

@@ -124,23 +124,23 @@ def follow(
 
 def show_all(stream: EventStream, renderer: Viewer, ending: Ending) -> None:
     """Show a run's events from where the stream is until it is done; note the end in ``ending``."""
-    renderer.begin(stream)
-    for event in stream:
-        if event.type == "error" and ending.shown:
-            ending.note_error(event.content)
-            if not ending.shown:
-                continue
-        if event.type == "done":
-            ending.note_done(event.content)
-        elif event.type == "input_request":
-            ask(stream, event)
-        elif event.type in COMMS:
-            renderer.relay(event, stream)
-        elif ending.shown:
-            renderer.show(event)
-        else:
-            # a figure, most often: below the traceback, which IPython shows when this cell fails
-            ending.behind.append(event)
+    with renderer.showing(stream):
+        for event in stream:
+            if event.type == "error" and ending.shown:
+                ending.note_error(event.content)
+                if not ending.shown:
+                    continue
+            if event.type == "done":
+                ending.note_done(event.content)
+            elif event.type == "input_request":
+                ask(stream, event)
+            elif event.type in COMMS:
+                renderer.relay(event, stream)
+            elif ending.shown:
+                renderer.show(event)
+            else:
+                # most often a figure: below the traceback, which IPython shows when this cell fails
+                ending.behind.append(event)
 
 
 def _show_and_interrupt(

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -23,7 +24,7 @@ from clouditia_jupyter.errors import (
 from clouditia_jupyter.notebook.states import CONTROL, WIDGET, States
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from clouditia_jupyter.client.messages import Messages, SessionStream
     from clouditia_jupyter.models import Event
@@ -52,6 +53,24 @@ class Parents:
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
         self._known: OrderedDict[str, Any] = OrderedDict()
+        self._shown: dict[str, threading.Event] = {}
+
+    @contextmanager
+    def showing(self, run_id: str) -> Iterator[None]:
+        """Note that the cell that runs now stands for a run, and shows it meanwhile."""
+        self.remember(run_id)
+        self._shown[run_id] = shown = threading.Event()
+        try:
+            yield
+        finally:
+            del self._shown[run_id]
+            shown.set()
+
+    def wait_until_shown(self, remote_id: str) -> None:
+        """Return when a request is no run whose cell still shows it."""
+        shown = self._shown.get(remote_id)
+        if shown is not None:
+            shown.wait()
 
     def remember(self, remote_id: str, parent: Any = None) -> None:
         """Note a remote request; without a parent it stands for the cell that runs now."""
@@ -260,6 +279,8 @@ class Link:
             for event in stream:
                 if stream is not self._stream:
                     return
+                # what a thread says behind its cell comes by another way, and may be quicker
+                self._parents.wait_until_shown(event.parent)
                 self._seen = event.seq
                 self._take(event, is_history=event.seq <= (stream.history or 0))
         except (ConnectionFailedError, ServiceUnavailableError) as error:

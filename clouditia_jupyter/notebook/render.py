@@ -6,12 +6,13 @@ In a notebook an event becomes the message of the same type; in a terminal, text
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from clouditia_jupyter.notebook.output import has_front_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -66,11 +67,15 @@ class Renderer:
                 self._widgets().adopt(str(view.get("model_id")), self._run)
             shown(event.content)
 
-    def begin(self, stream: EventStream) -> None:
-        """Take the events of this run from now on, for the cell that runs now."""
+    @contextmanager
+    def showing(self, stream: EventStream) -> Iterator[None]:
+        """Take the events of this run meanwhile, for the cell that runs now."""
         self._run = stream
-        if has_front_end(self._shell):
-            self._widgets().begin(stream.run_id)
+        if not has_front_end(self._shell):
+            yield
+            return
+        with self._widgets().showing(stream.run_id):
+            yield
 
     def relay(self, event: Event, stream: EventStream) -> None:
         """Show what a widget's message changes, and let the user change it from here."""

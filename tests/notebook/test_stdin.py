@@ -8,7 +8,7 @@ import pytest
 
 from clouditia_jupyter import LiveSession
 from clouditia_jupyter.notebook import starter
-from tests.notebook.front_end import FrontEnd, error_of, text_of
+from tests.notebook.front_end import FrontEnd, error_of, opened, say, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +95,41 @@ def test_a_time_limit_ends_the_question(front_end: FrontEnd) -> None:
     assert error_of(front_end.until_idle(cell))["ename"] == "WaitTimeoutError"
     (result,) = front_end.until_idle(front_end.remote("'still here'"))
     assert result["data"]["text/plain"] == "'still here'"
+
+
+def test_outside_of_runs_nobody_is_asked_and_nothing_waits(front_end: FrontEnd) -> None:
+    front_end.until_idle(
+        front_end.remote(
+            "import ipywidgets as w\n"
+            "button, said = w.Button(), []\n"
+            "def ask(*_):\n"
+            "    try:\n"
+            "        said.append(input('Here? '))\n"
+            "    except EOFError:\n"
+            "        said.append('nobody')\n"
+            "button.on_click(ask)\n"
+            "import sys\n"
+            "def waits():  # for an answer: the thread is in the kernel's own code\n"
+            "    frame = sys._current_frames()[thread.ident]\n"
+            "    names = []\n"
+            "    while frame:\n"
+            "        names.append(frame.f_code.co_name)\n"
+            "        frame = frame.f_back\n"
+            "    return '_input_request' in names"
+        )
+    )
+    click = {"method": "custom", "content": {"event": "click"}}
+    front_end.until_idle(say(front_end, opened(front_end, "ButtonModel"), click))
+    # a thread asks in the cell that runs, and for no longer than that
+    thread = "import threading\nthread = threading.Thread(target=ask)\nthread.start()\n"
+    cell = front_end.remote(thread + "thread.join()")
+    assert front_end.question()["prompt"] == "Here? "
+    front_end.client.input("yes")
+    front_end.until_idle(cell)
+    cell = front_end.remote(thread + "import time\nwhile not waits(): time.sleep(0.01)")
+    front_end.until_idle(cell)
+    (result,) = front_end.until_idle(front_end.remote("thread.join(); said"))
+    assert result["data"]["text/plain"] == "['nobody', 'yes', 'nobody']"
 
 
 def test_a_kernel_that_is_restarted_ends_the_question(

@@ -166,11 +166,57 @@ def test_a_thread_goes_on_showing_when_its_request_is_over(front_end: FrontEnd) 
     assert text_of(front_end.outputs(moved)) == "late words\n"
 
 
+def test_a_callback_takes_its_time(front_end: FrontEnd) -> None:
+    # with that, what takes a second here stands for any length
+    front_end.run("from clouditia_jupyter.notebook import link\nlink.HOLD = link._TICK = 0.05")
+    front_end.until_idle(
+        front_end.remote(
+            "import ipywidgets as w, time\n"
+            "button, out = w.Button(), w.Output()\n"
+            "def train(_):\n"
+            "    time.sleep(1)\n"
+            "    with out:\n"
+            "        print('trained')\n"
+            "button.on_click(train)"
+        )
+    )
+    click = {"method": "custom", "content": {"event": "click"}}
+    clicked = say(front_end, opened(front_end, "ButtonModel"), click)
+    assert text_of(front_end.until_idle(clicked)) == "trained\n"
+    captured = [s["msg_id"] for s in states(front_end, opened(front_end, "OutputModel"))]
+    assert captured == [clicked, ""]
+
+
+def test_cells_with_widgets_leave_nothing_behind(front_end: FrontEnd) -> None:
+    before = comm_ids(front_end)
+    for _ in range(20):
+        front_end.until_idle(front_end.remote(OBSERVED + "\nw.Widget.close_all()"))
+    assert comm_ids(front_end) == before
+    threads = "import threading\nsorted(t.name for t in threading.enumerate() if 'cl' in t.name)"
+    (result,) = front_end.run(threads)
+    assert result["data"]["text/plain"] == "['clouditia-widgets']"
+    front_end.until_idle(front_end.remote(OBSERVED))
+    slider = opened(front_end, "IntSliderModel")
+    front_end.run("%clouditia stop --yes")
+    said = text_of(front_end.until_idle(move(front_end, slider, 3)), "stderr")
+    assert "has ended" in said
+    assert comm_ids(front_end) == before
+    (result,) = front_end.run(
+        "link_threads = threads = [t for t in threading.enumerate() "
+        "if t.name == 'clouditia-widgets']\n[t.join(30) for t in threads]\n"
+        "[t.is_alive() for t in threads]"
+    )
+    assert "True" not in result["data"]["text/plain"]
+
+
 def test_widgets_of_a_kernel_that_is_gone_are_forgotten(front_end: FrontEnd) -> None:
     front_end.until_idle(front_end.remote(OBSERVED))
     slider = opened(front_end, "IntSliderModel")
     front_end.until_idle(front_end.remote("import os; os._exit(1)"))
-    front_end.until_idle(move(front_end, slider, 3))
+    # said once
+    said = text_of(front_end.until_idle(move(front_end, slider, 3)), "stderr")
+    assert "run the widget's cell again" in said
+    assert front_end.until_idle(move(front_end, slider, 4)) == []
     front_end.until_idle(front_end.remote(OBSERVED))
     moved = move(front_end, opened(front_end, "IntSliderModel"), 9)
     assert text_of(front_end.until_idle(moved)) == "now 9\n"

@@ -334,10 +334,10 @@ class Kernel:
             if run.over:  # a thread that outlives its cell
                 self._take_late(run, self._unasked(own))
                 continue
-            asked = run.asks
+            asks = run.asks or any(message.type == "input_request" for message in own)
             run.take(own)
             if run.over:
-                if asked:  # a thread did, and would take the next cell's answer
+                if asks:  # a thread did, and would take the next cell's answer
                     self._end_input()
                 self._follow(run)
             elif run.unanswered:
