@@ -24,6 +24,7 @@ from clouditia_jupyter.notebook.variables import brought
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -268,8 +269,8 @@ class _Passed:
     def __init__(self, fan_out: FanOut, branch: Branch) -> None:
         self._fan_out, self._branch = fan_out, branch
 
-    def begin(self, stream: EventStream) -> None:
-        pass
+    def showing(self, stream: EventStream) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def show(self, event: Event) -> None:
         self._fan_out.put(self._branch, event)

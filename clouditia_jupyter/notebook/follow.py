@@ -18,6 +18,7 @@ from clouditia_jupyter.notebook.render import COMMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from clouditia_jupyter.client.events import EventStream
     from clouditia_jupyter.client.live import LiveSession
@@ -93,8 +94,8 @@ class Limit(NamedTuple):
 class Viewer(Protocol):
     """What shows the events of a run: a renderer, or what hands them to another thread."""
 
-    def begin(self, stream: EventStream) -> None:
-        """Take the events of this run from now on."""
+    def showing(self, stream: EventStream) -> AbstractContextManager[None]:
+        """Take the events of this run meanwhile."""
 
     def show(self, event: Event) -> None:
         """Show one event."""

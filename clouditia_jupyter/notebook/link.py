@@ -175,18 +175,23 @@ class Link:
 
     def opened(self, message: Mapping[str, Any], target: str, kernel: str) -> None:
         """Take that the front end opens a comm with a target of the session's."""
-        self._know(str(message["content"]["comm_id"]), target, kernel)
-        self.send("comm_open", message)
+        comm_id = str(message["content"]["comm_id"])
+        self._know(comm_id, target, kernel)
+        reached = self.send("comm_open", message)
+        if not reached or comm_id not in self._stubs:  # its kernel has just ended
+            self._forget(comm_id)
+            self._emit("comm_close", {"comm_id": comm_id, "data": {}}, message, {}, ())
 
     def closed(self, comm_id: str, message: Mapping[str, Any]) -> None:
         """Take that the front end is done with a comm."""
         self._stubs.pop(comm_id, None)
         self.send("comm_close", message)
 
-    def send(self, kind: str, message: Mapping[str, Any]) -> None:
+    def send(self, kind: str, message: Mapping[str, Any]) -> bool:
         """Pass on what the front end says, and wait until the session is through with it.
 
-        Once it is answered, the front end drops what Output widgets would still get for it.
+        Returns whether the session was reached. Once a message is answered, the front end drops
+        what Output widgets would still get for it.
         """
         header = message["header"]
         msg_id = header["msg_id"]
@@ -205,8 +210,10 @@ class Link:
             held.wait()
         except (ClouditiaError, RuntimeError) as error:  # the latter of a way that was closed
             sys.stderr.write(f"The session of this widget was not reached: {error}\n")
+            return False
         finally:
             self._held.pop(msg_id, None)
+        return True
 
     # All of its widgets
 
