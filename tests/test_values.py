@@ -147,6 +147,7 @@ def test_any_plain_value(value: Any) -> None:
         [b"x" * 10_000, bytearray(b"short")],
         decimal.Decimal("1.10"),
         fractions.Fraction(1, 3),
+        fractions.Fraction(10**5000, 3),
         dt.datetime(2020, 10, 25, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")),
         dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc),
         dt.timezone(dt.timedelta(hours=1), "named"),

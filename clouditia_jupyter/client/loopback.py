@@ -85,14 +85,21 @@ class _Body(httpx.SyncByteStream):
     ) -> None:
         self._transport, self._connection = transport, connection
         self._answer, self._request = answer, request
+        self._abandoned = False
 
     def __iter__(self) -> Iterator[bytes]:
         with _translated(self._request, httpx.ReadTimeout, httpx.ReadError):
-            if not self._answer.chunked:
-                yield self._answer.read()
-                return
-            while chunk := self._answer.read1(_CHUNK):
-                yield chunk
+            try:
+                if not self._answer.chunked:
+                    yield self._answer.read()
+                    return
+                while chunk := self._answer.read1(_CHUNK):
+                    yield chunk
+            except (AttributeError, ValueError) as error:
+                if not self._abandoned:
+                    raise
+                # another thread took the parser apart in the middle of it
+                raise ConnectionAbortedError("the connection was closed here") from error
 
     def close(self) -> None:
         """Keep the connection if it can be used further."""
@@ -103,6 +110,7 @@ class _Body(httpx.SyncByteStream):
 
     def abandon(self) -> None:
         """Close the connection."""
+        self._abandoned = True
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)  # another thread may be reading
         self._answer.close()

@@ -97,14 +97,16 @@ class SessionStream(EventStream):
         response = self._response
         if response is None:
             return
-        # closing would not wake the thread that reads
         stream = response.extensions.get("network_stream")
         connection = None if stream is None else stream.get_extra_info("socket")
-        if connection is not None:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # it has gone by itself
+        if connection is None:  # the wire to this machine, which wakes the thread that reads
+            response.close()
+            return
+        # closing would not wake it
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it has gone by itself
 
     def _connect(self) -> None:
         super()._connect()

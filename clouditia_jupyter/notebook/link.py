@@ -459,9 +459,16 @@ class Opener:
     def withdraw(self) -> None:
         """Put back what was there before."""
         targets = comm_manager().targets
-        if targets.get(self._name) is not self:
+        above = targets.get(self._name)
+        if above is self:
+            if self._before is None:
+                del targets[self._name]
+            else:
+                targets[self._name] = self._before
             return
-        if self._before is None:
-            del targets[self._name]
-        else:
-            targets[self._name] = self._before
+        # another session has it by now, and must not bring this one back
+        while isinstance(above, Opener):
+            if above._before is self:
+                above._before = self._before
+                return
+            above = above._before

@@ -137,6 +137,8 @@ class Renderer:
         """Do what the code asks of the front end: open a pager, put a cell below."""
         if content["source"] == "set_next_input":
             self._shell.set_next_input(f"{_FIRST_LINE}{content['text']}", content["replace"])
+        elif content["source"] != "page":
+            return  # such as to end the local kernel
         elif has_front_end(self._shell):
             front_end: Any = self._shell.payload_manager
             front_end.write_payload(content)

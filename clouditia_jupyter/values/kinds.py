@@ -133,7 +133,13 @@ _KINDS = (
     ),
     Kind("ellipsis", type(...), lambda writer, value: None, lambda reader, node: ...),
     Kind("decimal", decimal.Decimal, *_text(decimal.Decimal)),
-    Kind("fraction", fractions.Fraction, *_text(fractions.Fraction)),
+    Kind(
+        "fraction",
+        fractions.Fraction,
+        lambda writer, value: writer.items([value.numerator, value.denominator]),
+        # of text it would take "1e999999999", and never come back
+        lambda reader, node: fractions.Fraction(node[0], node[1]),
+    ),
     Kind("uuid", uuid.UUID, *_text(uuid.UUID)),
     Kind("path", type(pathlib.Path()), *_text(pathlib.Path)),
     Kind("purepath", pathlib.PurePosixPath, *_text(pathlib.PurePosixPath)),

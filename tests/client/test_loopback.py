@@ -5,11 +5,19 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import httpx
 import pytest
 
 from clouditia_jupyter.client.loopback import LoopbackTransport
+from clouditia_jupyter.client.messages import SessionStream
+from clouditia_jupyter.client.transport import Transport
+
+if TYPE_CHECKING:
+    from clouditia_jupyter.client.route import Route
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -92,6 +100,44 @@ def test_an_answer_that_is_left_half_way_takes_its_connection_along(wire, serve)
     assert next(response.iter_raw()) == b"a"
     response.close()
     assert send(wire, server.url).read() == b"ok"
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["all connections", "one answer"])
+def test_what_another_thread_reads_can_be_closed(wire, whole):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answered = ThreadPoolExecutor(1).submit(_answer_and_wait, listener)
+        response = send(wire, f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        chunks = response.iter_raw()
+        assert next(chunks) == b"a"
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(next, chunks)
+            (wire if whole else response).close()
+            with pytest.raises(httpx.TransportError):
+                reading.result()
+        answered.result()
+
+
+def test_who_follows_a_session_can_be_stopped_by_another_thread():
+    line = b'{"seq":1,"type":"idle","content":{}}\n'
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(2) as pool:
+        answered = pool.submit(_answer_and_wait, listener, line)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with Transport(url, "a-key") as way:
+            stream = SessionStream(cast("Route", SimpleNamespace(transport=way)))
+            assert next(stream).type == "idle"
+            reading = pool.submit(list, stream)
+            stream.stop()
+            assert reading.result(timeout=10) == []
+        answered.result()
+
+
+def _answer_and_wait(listener: socket.socket, body: bytes = b"a") -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(1 << 16)
+        connection.sendall(CHUNKED + b"%x\r\n%b\r\n" % (len(body), body))
+        while connection.recv(1 << 16):  # until the other end is gone
+            pass
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from clouditia_jupyter.notebook.link import Opener, comm_manager
 from tests.notebook.front_end import (
     FrontEnd,
     all_values,
@@ -23,6 +24,7 @@ from tests.notebook.test_widgets import OBSERVED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from clouditia_jupyter.notebook.link import Link
     from tests.notebook.conftest import Local
 
 # jupyter_client leaves sockets to the garbage collector
@@ -153,3 +155,20 @@ def test_a_front_end_opens_comms_with_the_targets_of_a_session(front_end: FrontE
     # a kernel that ends takes its targets along
     front_end.until_idle(front_end.remote("import os; os._exit(1)", "--session remote"))
     assert end_of(*open_comm(front_end, "target", {})) == "comm_close"
+
+
+@pytest.mark.parametrize("local", [None, print], ids=["nobody", "a local library"])
+def test_targets_come_back_in_whatever_order_sessions_go(local: object) -> None:
+    targets = comm_manager().targets
+    before = {"shared": local} if local else {}
+    targets.update(before)
+    try:
+        link = cast("Link", None)
+        first, second, third = (Opener(link, "shared", kernel) for kernel in "abc")
+        second.withdraw()
+        assert targets["shared"] is third
+        first.withdraw()
+        third.withdraw()
+        assert targets.get("shared") is local
+    finally:
+        targets.pop("shared", None)

@@ -35,6 +35,21 @@ def test_streams_go_where_they_belong(
     assert capsys.readouterr() == ("out\r50%", "err\n")
 
 
+def test_a_session_asks_nothing_else_of_the_front_end_than_a_pager(
+    bare_shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clouditia_jupyter.notebook.render.has_front_end", lambda shell: True)
+    page = {"source": "page", "data": {"text/plain": "help"}, "start": 0}
+    asked = ("payload", {"source": "ask_exit", "keepkernel": False})
+    payloads = bare_shell.ip.payload_manager
+    payloads.clear_payload()
+    try:
+        shown(Renderer(bare_shell.ip), asked, ("payload", page))
+        assert payloads.read_payload() == [page]
+    finally:
+        payloads.clear_payload()
+
+
 def test_displays_are_captured_whole_with_their_ids(bare_shell: Shell) -> None:
     with capture_output() as captured:
         bare_shell.ip.user_ns["renderer"] = Renderer(bare_shell.ip)
