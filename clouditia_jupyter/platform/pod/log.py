@@ -112,17 +112,23 @@ class EventLog:
         """Yield the bytes of all events after number ``after``, waiting for new ones until closed.
 
         The first ``offset`` bytes are left out. An empty chunk is yielded after each ``heartbeat``
-        seconds without an event.
+        seconds without an event. Whoever is so late that the rest of an event is forgotten is cut
+        off, and may ask again.
         """
         index = min(after - self._forgotten, len(self._ends))
         position = (self._ends[index - 1] if index > 0 else self._start) + offset
+        whole = True  # what was yielded ends where an event does
         fd = os.open(self._path, os.O_RDONLY)
         try:
             while True:
                 while position < self._size:
-                    position = max(position, self._start)
+                    if position < self._start:
+                        if not whole:
+                            return
+                        position = self._start
                     chunk = self._piece(fd, position)
                     position += len(chunk)
+                    whole = chunk.endswith(b"\n")
                     yield chunk
                 if self.closed:
                     return

@@ -195,3 +195,30 @@ def test_what_waited_for_room_is_written_when_there_is_some(
     data = asyncio.run(scenario())
     assert json.loads(data.splitlines()[-1])["type"] == "done"
     assert (tmp_path / "log").read_bytes() == data
+
+
+def test_a_late_reader_never_gets_half_an_event(tmp_path: Path) -> None:
+    text = json.dumps("x" * 300_000).encode()  # a chunk ends in the middle of one
+
+    async def scenario() -> tuple[list[int], int]:
+        log = EventLog(tmp_path / "log", keep=1 << 20)
+        received: list[int] = []
+        cuts = 0
+        log.append([("stream", text)] * 5)
+        while not received or received[-1] < 60:
+            held = b""
+            async for chunk in log.read(received[-1] if received else 0, 60):
+                held += chunk
+                *lines, held = held.split(b"\n")
+                received += [json.loads(line)["seq"] for line in lines]
+                if len(log) < 60:
+                    log.append([("stream", text)] * 5)
+                elif received and received[-1] == 60:
+                    break
+            cuts += 1
+        return received, cuts - 1
+
+    received, cuts = asyncio.run(scenario())
+    assert received == sorted(set(received))
+    assert len(received) < 60  # the others were forgotten
+    assert cuts > 0
