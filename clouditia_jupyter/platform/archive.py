@@ -79,10 +79,12 @@ class Archive:
         if not keep_files:
             gone.append(folder / "workspace")
         for path in gone:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            # what its user has made unremovable must not keep the session from ending
+            with contextlib.suppress(OSError):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
         if not any(_has_anything(folder / name) for name in _WORTH_KEEPING):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -97,8 +99,10 @@ class Archive:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _ended(self, live: Collection[str]) -> Iterator[Path]:
+        # by name, which is each pod's own: the same folder may be reached by another path today
+        names = {Path(one).name for one in live}
         for folder in self.folder.iterdir():
-            if folder.is_dir() and str(folder) not in live:
+            if folder.is_dir() and folder.name not in names:
                 yield folder
 
     def _dated(self, live: Collection[str]) -> Iterator[tuple[float, Path]]:
@@ -109,9 +113,12 @@ class Archive:
 
 
 def _has_anything(path: Path) -> bool:
-    if path.is_dir():
-        return any(path.iterdir())
-    return path.exists() and path.stat().st_size > 0
+    try:
+        if path.is_dir():
+            return any(path.iterdir())
+        return path.exists() and path.stat().st_size > 0
+    except OSError:  # who cannot look inside does not remove it
+        return True
 
 
 def _size(folder: Path) -> int:

@@ -163,6 +163,9 @@ def test_a_failure_is_the_answer_to_its_click(opened: Opened) -> None:
     assert page["trouble"] is None
     page.click("create", form=form("nvidia-none"))
     assert "There is no GPU type" in page["creation"]["text"]
+    # what nobody has foreseen leaves the form free for the next one
+    assert page.click("create", form=form(A, count=None))["ok"] is False
+    assert page["creation"]["state"] == "failed"
 
 
 def test_pause_is_off_with_the_reason(opened: Opened) -> None:

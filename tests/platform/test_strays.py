@@ -68,6 +68,22 @@ def test_a_pod_that_no_session_has_is_ended_by_the_next_platform(start_platform:
     assert not Path(spare.runtime).exists()
 
 
+def test_a_session_lives_on_when_its_state_folder_is_reached_by_another_path(
+    start_platform: Start,
+) -> None:
+    running = start_platform("--spares", "0")
+    made = running.create(gpu_type=A)
+    pid = running.pod_pid(made["id"])
+    running.kill()
+    own, link = running.state, running.state.with_name("link")
+    link.symlink_to(own)
+    running.state = link
+    running.start()
+    running.state = own
+    assert running.wait(made["id"], "running")["started_at"] == made["started_at"]
+    assert running.pod_pid(made["id"]) == pid
+
+
 def test_a_platform_killed_while_it_creates_leaves_one_pod_a_session(
     start_platform: Start,
 ) -> None:
@@ -209,3 +225,13 @@ def test_another_account_s_pods_are_left_alone(tmp_path: Path) -> None:
     Identity.own(tmp_path / "runtime", "somebody").write(folder)
     archive.end_strays("me", ())  # it would kill this very process
     assert folder.exists()
+
+
+def test_what_cannot_be_removed_does_not_keep_a_pod_from_ending(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, days=30, size=1000)
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "runs").write_text("not the folder that it was")
+    (folder / "tmp").mkdir()
+    archive.clear(folder, keep_files=True)
+    assert [path.name for path in folder.iterdir()] == ["runs"]

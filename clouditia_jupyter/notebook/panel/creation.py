@@ -73,6 +73,10 @@ class Creation:
         except (ClouditiaError, ValueError) as error:
             self._show("failed", str(error))
             return
+        except Exception as error:
+            # else it would stay asked for, and nothing else could be
+            self._show("failed", f"That failed: {type(error).__name__}: {error}")
+            raise
         if isinstance(made, dict):
             self._id = str(made["queue_id"])
             place = f" at place {made['position']}" if made.get("position") else ""

@@ -147,9 +147,10 @@ class Panel:
             self._looked.set()
 
     def _pause(self) -> float | None:
-        if not self._looked.is_set() or not (self._views or self._board.creation.under_way):
+        seen = list(self._views.values())  # they come and go on the kernel's thread
+        if not self._looked.is_set() or not (seen or self._board.creation.under_way):
             return None
-        if self._views and time.monotonic() - max(self._views.values()) > _LEASE:
+        if seen and time.monotonic() - max(seen) > _LEASE:
             return ABANDONED
         return self._board.pace.seconds()
 
