@@ -79,6 +79,14 @@ def test_help_helps(shell: Shell, capsys: pytest.CaptureFixture[str], line: str)
     assert "%clouditia create" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("cell", ["%%clouditia_run --help", "%%clouditia_run --help\n1 / 0"])
+def test_a_cell_that_asks_for_help_runs_nothing_and_needs_no_service(
+    shell: Shell, capsys: pytest.CaptureFixture[str], cell: str
+) -> None:
+    assert shell.run(cell) is None
+    assert "--max-cost EUR" in capsys.readouterr().out
+
+
 def test_bad_arguments_are_a_usage_error_and_need_no_service(shell: Shell) -> None:
     for line in ("%clouditia creat", "%%clouditia_run --sesion x\n1"):
         with pytest.raises(UsageError) as caught:

@@ -19,7 +19,7 @@ import signal
 import sys
 import termios
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,11 @@ class OutStream(iostream.OutStream):
             self._schedule_flush()  # type: ignore[no-untyped-call]
         return len(string)
 
+    def _flush_buffers(self) -> Iterator[tuple[Any, str]]:
+        # half a surrogate pair is a fine character of a string, but no text of a message
+        for parent, data in super()._flush_buffers():  # type: ignore[no-untyped-call]
+            yield parent, data if data.isascii() else _sendable(data)
+
     def flush(self) -> None:
         """Hand what is buffered to the output thread, and wait until it is sent."""
         if self._should_watch and os.getpid() == self._master_pid:
@@ -105,6 +110,10 @@ class OutStream(iostream.OutStream):
         # crashed must have left the process
         self.pub_thread.schedule(send)
         sent.wait(self.flush_timeout)
+
+
+def _sendable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 # libraries know a notebook by this name

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _ENTRY = "clouditia_jupyter.platform.pod.entry"
 _START_TIMEOUT = 60.0
 _REPLY_GRACE = 0.5
+#: How long what a program does at its exit may take.
+_EXIT_SECONDS = 30.0
 
 
 class Kernel:
@@ -73,6 +75,8 @@ class Kernel:
         self._watcher: asyncio.Task[None] | None = None
         self._welcomed = asyncio.Event()
         self._ready = False
+        self._staying = asyncio.Event()
+        self._staying.set()
         self.death_note = ""
 
     @property
@@ -95,6 +99,10 @@ class Kernel:
         """Start the process, evaluate ``setup`` there, then take up runs; see :meth:`ready`."""
         await self.spawn()
         await self.ready(setup)
+
+    async def stays(self) -> None:
+        """Return at once, or when a process in which a cell said ``exit`` has ended."""
+        await self._staying.wait()
 
     async def spawn(self) -> None:
         """Start the process, and do not wait for it.
@@ -268,6 +276,7 @@ class Kernel:
     async def kill(self, reason: str = "The kernel was stopped; its variables are gone.") -> None:
         """End the process and everything that it started; queued runs are lost."""
         process, self._process = self._process, None
+        self._staying.set()  # nothing comes after it
         if self._watcher is not None:
             self._watcher.cancel()
         if process is not None and process.returncode is None:
@@ -296,7 +305,9 @@ class Kernel:
         return answer
 
     def _next(self) -> None:
-        if self._current is None and self._queue and self._ready and self._channels is not None:
+        takes = self._ready and self._staying.is_set() and self._channels is not None
+        if self._current is None and self._queue and takes:
+            assert self._channels is not None
             self._current = run = self._queue.popleft()
             content = {
                 "code": run.code,
@@ -377,7 +388,20 @@ class Kernel:
     def _follow(self, run: Run) -> None:
         if run is self._current:
             self._current = None
+            if run.exits:
+                self._leave()
             self._next()
+
+    def _leave(self) -> None:
+        # it still takes up requests for a moment, and drops them in their midst
+        self._staying.clear()
+        process = self._process
+
+        def end() -> None:
+            if process is not None and process.returncode is None:
+                kill_tree(process.pid)
+
+        asyncio.get_running_loop().call_later(_EXIT_SECONDS, end)
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
@@ -415,7 +439,9 @@ class Kernel:
         current, self._current = self._current, None
         if current is not None:
             current.lose(reason)
-        self.lose_queue(reason)
+        if self._staying.is_set() or self._on_death is None:
+            self.lose_queue(reason)
+        self._staying.set()  # what waits for the end of this process is the next one's
         for answer in self._replies.values():
             if not answer.done():
                 answer.set_exception(SessionLostError(reason))

@@ -227,6 +227,7 @@ class Pod:
 
     async def _ask_kernel(self, function: str, *arguments: Any) -> dict[str, Any]:
         """Call a function of :mod:`.variables` in the kernel, between two cells."""
+        await self.kernel.stays()
         self._revive()
         if self.kernel.gone and self._restarting is not None:
             await asyncio.shield(self._restarting)

@@ -53,6 +53,8 @@ class Run:
         Set once the ``done`` event has been written.
     question
         What the code asked last, where it may ask.
+    exits
+        Whether the code said ``exit``, so that its kernel ends.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Run:
         self.finished: float | None = None
         self.begun = asyncio.Event()
         self.ended = asyncio.Event()
+        self.exits = False
         self._reply: dict[str, Any] | None = None
         self._idle = self._failing = False
 
@@ -105,6 +108,7 @@ class Run:
             elif message.type == "execute_reply":
                 self._reply = json.loads(message.content)
                 outputs += _payloads(self._reply)
+                self.exits = _exits(self._reply)
             elif message.type == "status" and b'"idle"' in message.content:
                 self._idle = True
         return outputs
@@ -222,3 +226,8 @@ def _payloads(reply: Mapping[str, Any]) -> list[tuple[str, bytes]]:
     """Return what the reply asks of the front end: ``obj?`` a pager, ``%load`` another cell."""
     wanted = [p for p in reply.get("payload") or () if p.get("source") in _PAYLOADS]
     return [("payload", json.dumps(payload).encode()) for payload in wanted]
+
+
+def _exits(reply: Mapping[str, Any]) -> bool:
+    payloads = reply.get("payload") or ()
+    return any(p.get("source") == "ask_exit" and not p.get("keepkernel") for p in payloads)

@@ -46,6 +46,13 @@ def test_the_streams_stay_apart_and_in_order(pod: RunningPod) -> None:
     assert by_name == {"stdout": "a\nc\n", "stderr": "b\n"}
 
 
+def test_half_a_surrogate_pair_loses_no_text(pod: RunningPod) -> None:
+    code = "print('é'); print('a\\ud800b'); print('last')"
+    assert pod.text(code) == "é\na\\ud800b\nlast\n"
+    (stream, _) = pod.run("import sys\nprint('a\\udcff', file=sys.stderr)")
+    assert stream["content"] == {"name": "stderr", "text": "a\\udcff\n"}
+
+
 def test_an_error_carries_the_traceback(pod: RunningPod) -> None:
     *_, error, done = pod.run("def f():\n    return {}['key']\nf()")
     assert error["content"]["ename"] == "KeyError"
@@ -176,6 +183,21 @@ def test_a_kernel_that_dies_says_so_and_is_replaced(fresh_pod: RunningPod) -> No
     assert events[-1]["content"]["status"] == "lost"
     assert "variables are gone" in events[-2]["content"]["evalue"]
     assert fresh_pod.text("print('here' in globals())") == "False\n"
+
+
+def test_what_is_begun_behind_an_exit_runs_in_the_next_kernel(fresh_pod: RunningPod) -> None:
+    slow = "import atexit, time\natexit.register(time.sleep, 0.3)\n"
+    behind = "print('here' in globals())\nimport asyncio\nawait asyncio.sleep(0.5)\nprint('all')"
+    for way in ("exit()", slow + "get_ipython().ask_exit()"):
+        events = fresh_pod.run(f"here = 1\n{way}")
+        assert types(events) == ["done"]
+        assert fresh_pod.text(behind) == "False\nall\n"
+    # so do questions about its variables
+    fresh_pod.run("here = 1\nexit()")
+    asked = fresh_pod.client.post("/api/names/", json={"names": ["here"], "modules": {}})
+    assert asked.json()["present"] == []
+    fresh_pod.run("here = 1\nexit(keep_kernel=True)")
+    assert fresh_pod.text("print(here)") == "1\n"
 
 
 def test_a_restart_loses_the_running_cell_and_the_variables(fresh_pod: RunningPod) -> None:
