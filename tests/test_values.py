@@ -591,6 +591,7 @@ def test_damage_never_does_more_than_raise(data: st.DataObject) -> None:
         '{"$": "numpy.scalar", "v": ["O", "12345678"]}',
         '{"$": "numpy.array", "v": 5}',
         '{"$": "tuple"}',
+        '{"$": "fraction", "v": ["1e999999999", null]}',
         '{"$": "pandas.frame", "v": "x"}',
         "[" * 100_000,
         "{",

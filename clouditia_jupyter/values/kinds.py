@@ -137,8 +137,8 @@ _KINDS = (
         "fraction",
         fractions.Fraction,
         lambda writer, value: writer.items([value.numerator, value.denominator]),
-        # of text it would take "1e999999999", and never come back
-        lambda reader, node: fractions.Fraction(node[0], node[1]),
+        # of a text such as "1e999999999" it would never come back
+        lambda reader, node: fractions.Fraction(*map(int, node)),
     ),
     Kind("uuid", uuid.UUID, *_text(uuid.UUID)),
     Kind("path", type(pathlib.Path()), *_text(pathlib.Path)),
