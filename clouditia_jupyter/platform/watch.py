@@ -66,7 +66,7 @@ class Pulse:
             if up:
                 self._seen[row.id] = now
                 self._missed.pop(row.id, None)
-            else:
+            elif up is False:
                 self._missed[row.id] = self._missed.get(row.id, 0) + 1
                 if self._missed[row.id] >= misses:
                     gone.append(row.id)
@@ -91,12 +91,13 @@ class Pulse:
         if missed:
             asyncio.get_running_loop().call_later(BEAT_SECONDS / 4, self.look_now)
 
-    async def _is_alive(self, row: Row[Any]) -> bool:
+    async def _is_alive(self, row: Row[Any]) -> bool | None:
+        """Say whether the pod lives; None where nobody can tell, as with no file left to open."""
         try:
             return await self._launcher.alive(PodRecord.from_json(row.pod))
         except Exception:
             logger.exception("the pod of session %s could not be looked at", row.id[:8])
-            return False
+            return None
 
 
 class Limits:

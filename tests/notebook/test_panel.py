@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 import clouditia_jupyter
-from clouditia_jupyter.errors import SessionNotFoundError
+from clouditia_jupyter.client.transport import Transport
+from clouditia_jupyter.errors import ConfigurationError, SessionNotFoundError
 from clouditia_jupyter.notebook import starter
 from tests.notebook.conftest import manager_for, stop_all
 from tests.notebook.front_end import FrontEnd, text_of
@@ -168,6 +169,19 @@ def test_a_failure_is_the_answer_to_its_click(opened: Opened) -> None:
     assert page["creation"]["state"] == "failed"
 
 
+def test_an_answer_that_cannot_be_read_is_said(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = opened.page
+    page.until("account", bool)
+    with monkeypatch.context() as patch:
+        patch.setattr(Transport, "changed", lambda *_, **__: ("", {"sessions": [{}]}))
+        assert page.click("refresh")["ok"] is False
+        assert "cannot be read (KeyError: 'id')" in page["trouble"]["text"]
+    assert page.click("refresh")["ok"]
+    assert page["trouble"] is None
+
+
 def test_pause_is_off_with_the_reason(opened: Opened) -> None:
     page = opened.page
     assert "cannot pause" in page.until("place", bool)["pause"]
@@ -232,6 +246,8 @@ def test_there_is_one_panel_until_it_is_closed(opened: Opened) -> None:
     assert shell.run("%clouditia panel") is opened.panel
     opened.panel.close()
     assert not opened.panel._worker._thread.is_alive()
+    with pytest.raises(ConfigurationError, match="closed"):
+        opened.panel.refresh()
     again = shell.run("%clouditia panel")
     assert again is not opened.panel
     shell.run("%unload_ext clouditia_jupyter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from clouditia_jupyter.platform import (
     transitions,
 )
 from clouditia_jupyter.platform.catalogue import Catalogue
+from clouditia_jupyter.platform.launcher import PodRecord
 from clouditia_jupyter.platform.money import to_micro
 from clouditia_jupyter.platform.routes import sessions as routes
 from clouditia_jupyter.platform.store import schema
@@ -221,6 +223,26 @@ async def test_a_lost_pod_is_billed_until_last_seen(bench: Bench) -> None:
     assert (session.status, session.row.stop_reason) == ("failed", "pod_lost")
     assert session.row.accrued == to_micro(0.98)
     assert (await bench.ask(allocation.free))[A] == 2
+
+
+async def test_a_pod_that_cannot_be_looked_at_is_not_given_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await bench.run()
+
+    async def blind(record: PodRecord) -> bool:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.launcher, "alive", blind)
+        for _ in range(5):
+            await bench.service.pulse.beat()
+        await bench.service.pulse.beat(misses=1)  # as a platform does that has just begun
+    assert (await bench.show(session_id)).status == "running"
+    assert not bench.launcher.cleared
+    bench.launcher.running.clear()
+    await bench.service.pulse.beat(misses=1)
+    assert (await bench.show(session_id)).status == "failed"
 
 
 async def test_after_a_crash_running_sessions_are_adopted(bench: Bench) -> None:

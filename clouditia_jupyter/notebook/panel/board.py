@@ -84,6 +84,11 @@ class Board:
             self.pace.failed()
             self._show_trouble(error)
             return
+        except Exception as error:
+            self.pace.failed()
+            what = f"{type(error).__name__}: {error}"
+            self._show_trouble(ClouditiaError(f"The platform's answer cannot be read ({what})."))
+            raise
         now = time.time()
         change = seen is not self.overview
         before, self.overview, self._seen_at = self.overview, seen, now

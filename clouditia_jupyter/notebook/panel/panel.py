@@ -124,7 +124,15 @@ class Panel:
     # Its life
 
     def refresh(self) -> None:
-        """Look now, and return when that is done."""
+        """Look now, and return when that is done.
+
+        Raises
+        ------
+        ConfigurationError
+            If the panel has been closed.
+        """
+        if not self._worker.is_alive:
+            raise ConfigurationError("This panel is closed: %clouditia panel opens a new one.")
         self._worker.ask(self._look, _PATIENCE)
 
     def close(self) -> None:
