@@ -673,6 +673,8 @@ def test_a_refused_value_is_named() -> None:
 def test_near_names() -> None:
     with pytest.raises(ValueTransferError, match="Near names: accuracy"):
         parcel.chosen({"accuracy": 1, "_accuracy": 2}, ["acuracy"])
+    with pytest.raises(ValueTransferError, match="Run the cell there"):
+        parcel.chosen({"open": open, "_opens": 2}, ["opens"])
 
 
 def test_tree_tags_are_never_taken_from_a_user_s_dict() -> None:

@@ -89,8 +89,8 @@ def decode_event(line: bytes) -> Event:
             content=content,
             metadata=data.get("metadata"),
             buffers=tuple(map(b64decode, data.get("buffers") or ())),
-            parent=data.get("parent", ""),
-            kernel=data.get("kernel", ""),
+            parent=str(data.get("parent", "")),
+            kernel=str(data.get("kernel", "")),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise APIError(

@@ -295,7 +295,7 @@ class Link:
         except ClouditiaError as error:
             logger.info("the widgets of a session are not followed any more: %s", error)
             if stream is self._stream:
-                for kernel in {stub.kernel for stub in self._stubs.values()}:
+                for kernel in {stub.kernel for stub in list(self._stubs.values())}:
                     self._bury(kernel)
         except RuntimeError as error:  # its connections have been closed: another way is taken
             logger.info("the way to the widgets of a session was closed: %s", error)

@@ -13,6 +13,9 @@ from clouditia_jupyter.errors import ValueTransferError
 from clouditia_jupyter.values import Encoded, decode, encode
 from clouditia_jupyter.values.sections import BIG, FIXED_SIZE, PAGE, Buffer, Memory, Table, join
 
+#: What IPython puts among the user's variables.
+_NOT_USERS = frozenset({"In", "Out", "exit", "get_ipython", "open", "quit"})
+
 
 def pack(values: Mapping[str, Any], *, allow_pickle: bool) -> list[Buffer]:
     """Return the parts of the parcel; what is big in the values is not copied.
@@ -46,9 +49,9 @@ def chosen(namespace: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]
     """
     for name in names:
         if name not in namespace:
-            public = [key for key in namespace if not key.startswith("_")]
+            public = [key for key in namespace if key[:1] != "_" and key not in _NOT_USERS]
             near = ", ".join(difflib.get_close_matches(name, public, n=5, cutoff=0.5))
-            hint = f" Near names: {near}." if near else ""
+            hint = f" Near names: {near}." if near else " Run the cell there that makes it first."
             raise ValueTransferError(f"The session has no variable {name!r}.{hint}")
     return {name: namespace[name] for name in names}
 

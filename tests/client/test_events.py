@@ -41,6 +41,11 @@ def test_a_line_that_is_no_event_is_refused():
             decode_event(line)
 
 
+def test_whose_event_it_is_is_always_a_text():
+    event = decode_event(b'{"seq":1,"type":"idle","content":{},"parent":{},"kernel":[1]}')
+    assert {event.parent, event.kernel} == {"{}", "[1]"}
+
+
 @pytest.mark.parametrize(
     "line",
     [
