@@ -122,13 +122,6 @@ class Board:
                 self.widget.show(part, value)
             self._shown = (self.overview, current)
 
-    def session(self, session_id: str) -> GPUSession:
-        """Return a session as it was seen last; one that was not is asked for."""
-        for session in self.overview.sessions if self.overview is not None else ():
-            if session.id == session_id:
-                return session
-        return self.manager().get_session(session_id)
-
     def say(self, text: str) -> None:
         """Show that something has happened that nobody clicked for."""
         self.widget.show("news", {"text": text, "at": time.time()})

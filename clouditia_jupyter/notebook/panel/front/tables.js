@@ -156,7 +156,7 @@ const classOf = (column) =>
   [
     column.number && "clouditia-number",
     column.time && "cp-time",
-    column.tries && "cp-tries", 
+    column.tries && "cp-tries",
     column.wide && "clouditia-wide",
     column.code && "cp-code",
   ]
