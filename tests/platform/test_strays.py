@@ -13,6 +13,7 @@ import pytest
 
 from clouditia_jupyter.models import CREATION_STEPS
 from clouditia_jupyter.platform.archive import Archive
+from clouditia_jupyter.platform.pod.__main__ import is_gone
 from clouditia_jupyter.platform.pod.identity import Identity
 from clouditia_jupyter.platform.pod.processes import runs
 from tests.running import RunningPlatform
@@ -113,6 +114,13 @@ def test_a_pod_ends_when_its_folder_is_removed(start_platform: Start) -> None:
     shutil.rmtree(running.state)
     psutil.Process(pod.pid).wait(_SECONDS)
     assert not Path(pod.runtime).exists()
+
+
+def test_a_folder_that_cannot_be_looked_at_is_not_taken_for_removed(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert not is_gone(tmp_path / "loop")
+    assert not is_gone(tmp_path)
+    assert is_gone(tmp_path / "nothing")
 
 
 def test_without_a_platform_a_session_ends_at_its_limit_and_is_billed_to_it(

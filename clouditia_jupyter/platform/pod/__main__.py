@@ -111,7 +111,18 @@ async def _end_forsaken(
         elif pod.expired:
             identity.expire(folder)
             server.should_exit = True
-        server.should_exit = server.should_exit or not folder.exists()
+        server.should_exit = server.should_exit or is_gone(folder)
+
+
+def is_gone(folder: Path) -> bool:
+    """Say whether a folder has been removed; one that cannot be looked at just now has not."""
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _tell(line: dict[str, object]) -> None:
