@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
@@ -15,20 +13,18 @@ from clouditia_jupyter.client import credentials
 from clouditia_jupyter.client.arguments import non_empty, positive
 from clouditia_jupyter.client.events import EventStream
 from clouditia_jupyter.client.isolated import run_isolated
-from clouditia_jupyter.client.results import RunResult, ShellResult, fold, timed_out
+from clouditia_jupyter.client.results import RunResult, ShellResult
 from clouditia_jupyter.client.route import Route
+from clouditia_jupyter.client.timed import fold_within
 from clouditia_jupyter.client.transfer import Transfer
 from clouditia_jupyter.client.transport import Transport
 from clouditia_jupyter.client.waiting import Backoff, Clock
 from clouditia_jupyter.errors import (
-    ClouditiaError,
     SessionStateError,
     UnsupportedError,
     WaitTimeoutError,
 )
 
-#: What a run gets to end by itself after its time is up and it was interrupted, in seconds.
-_GRACE = 5.0
 #: Seconds after which an answer for somebody who types comes too late.
 _TYPING_PATIENCE = 0.3
 _FOUND: dict[str, Callable[[], Any]] = {"present": list, "imported": list, "failed": dict}
@@ -270,33 +266,7 @@ class LiveSession:
             stream = self.start(code)
         except UnsupportedError:
             return run_isolated(self._route.platform, code, timeout)
-        expired = threading.Event()
-
-        def expire() -> None:
-            expired.set()
-            stream.give_up_at(self._route.transport.clock.monotonic() + _GRACE)
-            # a failure means that it has just ended, or that the stream will report the same
-            with contextlib.suppress(ClouditiaError):
-                stream.interrupt()
-
-        timer = threading.Timer(timeout or 0.0, expire)
-        timer.daemon = True
-        try:
-            if timeout is not None:
-                timer.start()
-            result = fold(stream, stream.run_id)
-        except KeyboardInterrupt:
-            with contextlib.suppress(ClouditiaError):
-                stream.interrupt()
-            raise
-        finally:
-            timer.cancel()
-            if timer.is_alive():  # a connection that it opens must not outlive the session's
-                timer.join()
-            stream.close()
-        if expired.is_set() and not result.success:
-            return timed_out(result, timeout or 0.0)
-        return result
+        return fold_within(stream, timeout, self._route.transport.clock)
 
     def shell(self, command: str, timeout: float | None = None) -> ShellResult:
         """Run a shell command in the session and return what it came to.

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from clouditia_jupyter.notebook.control import Control
-from clouditia_jupyter.notebook.link import Link, Parents, comm_manager
+from clouditia_jupyter.notebook.link import Link, Parents
 from clouditia_jupyter.notebook.states import CONTROL, WIDGET
+from clouditia_jupyter.notebook.stubs import comm_manager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The widgets of one session: what its kernel says goes to the front end, and back.
 
-A message from the front end reaches a :class:`Stub` in the local comm manager, and through that
-the session.
+A message from the front end reaches a stub in the local comm manager, and through that the
+session.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from clouditia_jupyter.errors import (
     ServiceUnavailableError,
 )
 from clouditia_jupyter.notebook.states import CONTROL, WIDGET, States
+from clouditia_jupyter.notebook.stubs import Gone, Opener, Stub, comm_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,13 +39,6 @@ _PATIENCE = 3.0
 _REMEMBERED = 1000
 _STOP_SECONDS = 2.0
 _TICK = 1.0
-
-
-def comm_manager() -> Any:
-    """Return the local kernel's registry of comms."""
-    import comm
-
-    return comm.get_comm_manager()
 
 
 class Parents:
@@ -394,81 +388,3 @@ class _Held:
                 return
             if not threading.main_thread().is_alive():  # the kernel ends
                 return
-
-
-class Stub:
-    """A remote widget's entry in the local comm manager."""
-
-    primary = True
-
-    def __init__(self, link: Link, comm_id: str, target_name: str, kernel: str) -> None:
-        self._link = link
-        self.kernel = kernel
-        self.comm_id = comm_id
-        self.target_name = target_name
-
-    def handle_msg(self, message: Mapping[str, Any]) -> None:
-        """Take what the front end says."""
-        self._link.send("comm_msg", message)
-
-    def handle_close(self, message: Mapping[str, Any]) -> None:
-        """Take that the front end is done with it."""
-        self._link.closed(self.comm_id, message)
-
-
-class Gone:
-    """Stands in the local comm manager for the widgets of a kernel that has ended."""
-
-    #: None that a page which is loaded asks for.
-    target_name = ""
-
-    def __init__(self) -> None:
-        self._said = False
-
-    def handle_msg(self, message: Mapping[str, Any]) -> None:
-        """Say once that nothing will come of it."""
-        if not self._said:
-            self._said = True
-            sys.stderr.write(
-                "The kernel in the session that made this widget has ended: "
-                "run the widget's cell again.\n"
-            )
-
-    def handle_close(self, message: Mapping[str, Any]) -> None:
-        """Take that the front end is done with it."""
-
-
-class Opener:
-    """A session's comm target, offered to the front end in the place of a local one.
-
-    As in one kernel, who registered a target last has it; that before comes back afterwards.
-    """
-
-    def __init__(self, link: Link, name: str, kernel: str) -> None:
-        self.kernel = kernel
-        self._link = link
-        self._name = name
-        targets = comm_manager().targets
-        self._before = targets.get(name)
-        targets[name] = self
-
-    def __call__(self, comm: Any, message: Mapping[str, Any]) -> None:
-        comm._closed = True  # the session has the other end: this one must not close it
-        self._link.opened(message, self._name, self.kernel)
-
-    def withdraw(self) -> None:
-        """Put back what was there before."""
-        targets = comm_manager().targets
-        above = targets.get(self._name)
-        if above is self:
-            if self._before is None:
-                del targets[self._name]
-            else:
-                targets[self._name] = self._before
-            return
-        # another session has it by now, and must not bring this one back
-        while isinstance(above, Opener):
-            if above._before is self:
-                above._before = self._before
-                return
-            above = above._before

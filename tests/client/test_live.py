@@ -209,7 +209,7 @@ def test_an_interrupted_run_is_interrupted_remotely(pod, live, monkeypatch):
         raise KeyboardInterrupt
 
     pod.prints("a")
-    monkeypatch.setattr("clouditia_jupyter.client.live.fold", interrupted)
+    monkeypatch.setattr("clouditia_jupyter.client.timed.fold", interrupted)
     with pytest.raises(KeyboardInterrupt):
         live.run("x")
     assert pod.interrupted.is_set()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from clouditia_jupyter.notebook.link import Opener, comm_manager
+from clouditia_jupyter.notebook.stubs import Opener, comm_manager
 from tests.notebook.front_end import (
     FrontEnd,
     all_values,
