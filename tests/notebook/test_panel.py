@@ -138,12 +138,14 @@ def test_the_queue_shows_places_and_tries_and_can_be_left(opened: Opened) -> Non
     page.click("create", form=form(B, queue=True))
     queued = page.until("creation", lambda now: now["state"] == "queued")
     assert "Queued at place 1" in queued["text"]
-    page.until("queue", lambda rows: rows and rows[-1]["status"] == "pending")
-    ticket = page["queue"][0]
+    page.until("queue", lambda rows: rows and rows[0]["status"] == "pending")
+    ticket = page["queue"][0]  # before those of others that have ended
     assert (ticket["position"], ticket["wants"]) == (1, f"1 x {B}")
     assert ticket["tries"] == len(ticket["attempts"]) > 0
     assert page.click("cancel_ticket", id=ticket["id"])["ok"]
-    page.until("queue", lambda rows: rows[-1]["status"] == "cancelled")
+    page.until(
+        "queue", lambda rows: {r["id"]: r["status"] for r in rows}[ticket["id"]] == "cancelled"
+    )
     page.until("creation", lambda now: now["state"] == "cancelled")
 
     # served as soon as there is room

@@ -196,7 +196,9 @@ def test_widgets_and_questions_are_reached_through_the_platform(editor: httpx.Cl
     with editor.stream("GET", "events/") as answer:
         assert answer.headers["X-Clouditia-Events"]
         told = (json.loads(line) for line in answer.iter_lines() if line)
-        text = next(e for e in told if e["parent"] == message["msg_id"])
+        heard = (e for e in told if e["parent"] == message["msg_id"])
+        assert next(heard)["type"] == "busy"  # it is taken up
+        text = next(heard)
     assert text["content"]["text"] == "{'n': 1}\n"
     assert_envelope(editor.post("messages/", json={**message, "type": "x"}), 400, "invalid_request")
 

@@ -100,7 +100,7 @@ class Lines:
                         raise _unanswered(error) from error
                     silent = True
                 except APIError as error:
-                    if error.status < _UNAVAILABLE:
+                    if _is_answer(error):
                         raise
                     raise _unanswered(error) from error
 
@@ -178,7 +178,9 @@ class Lines:
             raise APIError(
                 "The service ended a Python namespace that it had just started; run again."
             ) from error
-        except (SilentError, TruncatedError) as error:
+        except (APIError, TruncatedError) as error:
+            if not isinstance(error, (SilentError, TruncatedError)) and _is_answer(error):
+                raise
             with self._lock:
                 self._lines.append(line)  # it may have started the agent
             raise _unanswered(error) from error
@@ -228,6 +230,11 @@ def lost() -> SessionLostError:
     return SessionLostError(
         "The session's Python was ended, and its variables are gone; the next run starts afresh."
     )
+
+
+def _is_answer(error: APIError) -> bool:
+    """Return whether the service said no, rather than that it failed."""
+    return error.status < _UNAVAILABLE
 
 
 def _unanswered(error: Exception) -> ConnectionFailedError:
