@@ -71,10 +71,14 @@ def test_a_bar_advances_while_its_cell_runs(front_end: FrontEnd) -> None:
         "input('go on? ')\n"
         "bar.update(2); bar.close()"
     )
-    front_end.question()  # the cell cannot be over
-    bar = opened(front_end, "FloatProgressModel")
-    while [s["value"] for s in states(front_end, bar) if "value" in s][-1:] != [1]:
-        next(front_end.messages())
+    # at the question, before which the cell cannot be over; it comes another way than the bar
+    bar, asked = "", False
+    while not asked or [s["value"] for s in states(front_end, bar) if "value" in s][-1:] != [1]:
+        message = next(front_end.messages())
+        asked = asked or message["msg_type"] == "input_request"
+        state = message["content"].get("data", {}).get("state", {})
+        if message["msg_type"] == "comm_open" and state["_model_name"] == "FloatProgressModel":
+            bar = opened(front_end, "FloatProgressModel")
     front_end.client.input("yes")
     front_end.until_idle(cell)
     assert [s["value"] for s in states(front_end, bar) if "value" in s][-1] == 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import zmq
 from jupyter_client.session import Session
 
-from clouditia_jupyter.platform.pod.message import PORTS, Message
+from clouditia_jupyter.platform.pod.message import PORTS, QUESTION, Message
 
 _DELIMITER = b"<IDS|MSG>"
 _RECONNECT_MS = 5
@@ -41,6 +42,8 @@ class Channels:
         self._on_messages = on_messages
         self._context = zmq.Context()
         self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        self._announced = 0
+        self._questions: deque[Message] = deque()
         self._loop = asyncio.get_running_loop()
         for name, kind in (
             ("shell", zmq.DEALER),
@@ -100,19 +103,25 @@ class Channels:
     def _drain(self) -> None:
         """Read until every socket is empty: ZMQ tells of new messages only once."""
         messages: list[Message] = []
-        questions: list[Message] = []
-        # outputs before replies: a reply must not overtake what its cell printed; nor must a
-        # question, which is handed on last and so has to be read first
+        # outputs before replies: a reply must not overtake what its cell printed
         for name in ("stdin", "iopub", "shell", "control"):
-            into = questions if name == "stdin" else messages
             socket = self._sockets.get(name)
             while socket is not None:
                 try:
                     frames = socket.recv_multipart(zmq.NOBLOCK)
                 except zmq.Again:
                     break
-                into.append(_parse(name, frames))
-        messages += questions
+                message = _parse(name, frames)
+                if message.type == QUESTION:
+                    self._announced += 1
+                elif name == "stdin":
+                    self._questions.append(message)
+                else:
+                    messages.append(message)
+        # nor must a question, which comes by a socket of its own
+        while self._announced and self._questions:
+            self._announced -= 1
+            messages.append(self._questions.popleft())
         if messages:
             self._on_messages(messages)
 

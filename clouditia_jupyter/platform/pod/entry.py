@@ -30,7 +30,7 @@ from clouditia_jupyter.failures import TellsFailures
 from clouditia_jupyter.platform.pod.comms import TARGET
 from clouditia_jupyter.platform.pod.interrupts import Interrupts
 from clouditia_jupyter.platform.pod.limits import end_with_parent
-from clouditia_jupyter.platform.pod.message import FAILURE
+from clouditia_jupyter.platform.pod.message import FAILURE, QUESTION
 
 _NUDGE_SECONDS = 0.02
 
@@ -196,6 +196,14 @@ class PodKernel(IPythonKernel):
             return
         super().post_handler_hook()  # type: ignore[no-untyped-call]
         self._interrupts.reset()
+
+    def _input_request(self, prompt: str, ident: Any, parent: Any, password: bool = False) -> str:
+        """Say among the outputs that a question comes: what is before that is seen before it."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        session: Any = self.session
+        session.send(self.iopub_socket, QUESTION, {}, parent)
+        return super()._input_request(prompt, ident, parent, password)
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Interrupt the cell that runs; on the control thread."""
