@@ -240,6 +240,23 @@ class LiveSession:
         self._need("runs")
         return list(self._route.call("GET", "/api/runs/", idempotent=True).get("runs") or ())
 
+    def glance(self) -> dict[str, Any]:
+        """Return what the session runs and uses, where it is the session that has to be asked.
+
+        Returns
+        -------
+        dict
+            ``runs``, the latest first, as of :meth:`runs`; ``use`` with ``cpu_percent`` (100 is one
+            core), ``memory_bytes`` and ``gpus``, as ``nvidia-smi`` tells of them there.
+
+        Raises
+        ------
+        UnsupportedError
+            On a platform that tells this of all sessions at once; see ``client.overview``.
+        """
+        self._need("glance")
+        return self._route.call("GET", "/api/glance/", idempotent=True)
+
     def restart_kernel(self) -> None:
         """Replace the session's kernel by a fresh one: variables are gone, a run ends as lost."""
         self._need("runs")

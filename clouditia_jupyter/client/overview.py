@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from clouditia_jupyter.client.account import API
+from clouditia_jupyter.errors import ClouditiaError
 from clouditia_jupyter.models import (
     LIVE_STATUSES,
     GPUInventory,
@@ -21,6 +22,7 @@ from clouditia_jupyter.models import (
 )
 
 if TYPE_CHECKING:
+    from clouditia_jupyter.client.live import LiveSession
     from clouditia_jupyter.client.manager import GPUManager
 
 #: Seconds that one look may take; the next one comes soon enough.
@@ -63,7 +65,7 @@ class Overview:
         The queue; and the last tries to serve each ticket, by its id.
     activity
         By session id: ``runs`` (latest first) and ``use`` (``cpu_percent``, ``memory_bytes``,
-        ``gpus``). Empty on the stock service, which does not say.
+        ``gpus``). On the stock service, of the sessions that cells have run in from here.
     hands
         How the service's clock stands to this machine's.
     """
@@ -100,9 +102,13 @@ class Lookout:
     ----------
     manager
         Of the account.
+    opened
+        Returns the sessions that are open here, by id: where the service does not say what they
+        run and use, they are asked.
     """
 
     manager: GPUManager
+    opened: Callable[[], Mapping[str, LiveSession]] = dict
     _tag: str = ""
     _last: Overview | None = None
     _decoded: dict[str, tuple[Any, GPUSession]] = field(default_factory=dict)
@@ -192,7 +198,7 @@ class Lookout:
             inventory=tuple(manager.get_inventory()),
             tickets=tickets,
             attempts=self._attempts(tickets),
-            activity={},
+            activity=self._asked(found),
             hands=hands,
         )
         running = sum(overview.spent(s, here) for s in found if s.cost_since is not None)
@@ -200,6 +206,19 @@ class Lookout:
         if self._last is not None and abs(self._last.credit - credit) < _SAME_EUR:
             credit = self._last.credit
         return dataclasses.replace(overview, credit=credit)
+
+    def _asked(self, sessions: list[GPUSession]) -> dict[str, Mapping[str, Any]]:
+        opened, known = self.opened(), self._last.activity if self._last is not None else {}
+        activity: dict[str, Mapping[str, Any]] = {}
+        for session in sessions:
+            if session.status == "running" and session.id in opened:
+                try:
+                    said = opened[session.id].glance()
+                    activity[session.id] = {"runs": said["runs"], "use": said["use"]}
+                except (ClouditiaError, KeyError):  # its cells say what is wrong
+                    if session.id in known:
+                        activity[session.id] = known[session.id]
+        return activity
 
     def _priced(
         self, session: GPUSession, cost: Any, before: GPUSession | None, here: float

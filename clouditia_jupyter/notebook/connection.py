@@ -220,6 +220,10 @@ class Connection:
         """Return the current session if cells have run in it already; asks nobody."""
         return None if self.current is None else self._lives.get(self.current)
 
+    def lives_now(self) -> dict[str, LiveSession]:
+        """Return the sessions that cells have run in, by id; asks nobody."""
+        return dict(self._lives)
+
     def forget(self, session_id: str) -> None:
         """Drop what is kept of a session: it was stopped or renamed, or its key is no good."""
         live = self._lives.pop(session_id, None)

@@ -397,7 +397,17 @@ def test_the_stock_service_is_put_together(
         opened.panel.refresh()
         row = page.until("sessions", lambda rows: rows and rows[0]["status"] == "running")[0]
         assert (row["price"], row["rate"]) == (0.42, 0.42)
-        assert page["place"] == {**page["place"], "runs": False, "pause": ""}
+        assert page["place"]["pause"] == ""
+        assert row["watched"] is False
+        # what runs there and what it uses is asked of the session that cells run in
+        shell.run(f"%clouditia use {session.id}")
+        shell.run("%%clouditia_run\nheld = bytearray(100 << 20)")
+        opened.panel.refresh()
+        (run,) = page.until("runs", bool)
+        assert (run["line"], run["status"]) == ("held = bytearray(100 << 20)", "ok")
+        drawn = page["charts"][session.id]
+        assert [one["label"] for one in drawn] == ["CPU", "RAM"]
+        assert page["sessions"][0]["watched"] is True
         left = manager.get_balance()["balance"]
         overview = opened.panel._board.overview
         assert overview is not None

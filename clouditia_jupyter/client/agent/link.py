@@ -22,7 +22,7 @@ from clouditia_jupyter.client.transport import Transport
 from clouditia_jupyter.errors import APIError, ConnectionFailedError
 
 #: What a service gains by the agent.
-CAPABILITIES = frozenset({"runs", "values", "inspection"})
+CAPABILITIES = frozenset({"runs", "values", "inspection", "glance"})
 #: The longest that one request waits for output, in seconds; a proxy cuts a request at 100.
 _POLL = 15.0
 #: How long the request that submits waits: a short cell is one request, and a long one is known to
@@ -54,6 +54,7 @@ class Agent(httpx.BaseTransport):
         self._calls: tuple[tuple[str, str, Callable[..., httpx.Response]], ...] = (
             ("POST", "/api/runs/", self._start),
             ("GET", "/api/runs/", self._runs),
+            ("GET", "/api/glance/", self._glance),
             ("GET", f"/api/runs/({_HEX})/events/", self._events),
             ("POST", f"/api/runs/({_HEX})/interrupt/", self._interrupt),
             ("POST", "/api/kernel/restart/", self._restart),
@@ -144,6 +145,9 @@ class Agent(httpx.BaseTransport):
 
     def _runs(self, request: httpx.Request) -> httpx.Response:
         return _answer(self._sized({"op": "runs"}))
+
+    def _glance(self, request: httpx.Request) -> httpx.Response:
+        return _answer(self._lines.exchange({"op": "glance"}))
 
     def _interrupt(self, request: httpx.Request, run_id: str) -> httpx.Response:
         return _answer(self._lines.exchange({"op": "interrupt", "run_id": run_id}))

@@ -69,7 +69,7 @@ class Board:
         """Return the manager of the service in use; ``start`` a local platform for a click only."""
         manager = self.connection.open(start=start)
         if self._lookout is None or self._lookout.manager is not manager:
-            self._lookout = Lookout(manager)
+            self._lookout = Lookout(manager, self.cells.lives_now)
             self.pace.cheap = self._lookout.cheap
         return manager
 
@@ -133,7 +133,6 @@ class Board:
         return {
             "local": service.local,
             "url": service.computing_url,
-            "runs": "overview" in manager.capabilities,
             "pause": "" if able else "This platform cannot pause a session; stop it instead.",
         }
 

@@ -78,6 +78,7 @@ def session_row(
         "limits": limits(session),
         "price": session.hourly_rate,
         "current": session.id == current,
+        "watched": bool(said),
         "queued": sum(run["status"] == "queued" for run in runs),
         "run": running and {"line": running["first_line"], "started": running["started_at"]},
     }

@@ -22,6 +22,7 @@ from clouditia_jupyter.client import LiveSession
 from clouditia_jupyter.client.agent.bundle import bundle
 from clouditia_jupyter.client.agent.line import Line, SilentError
 from clouditia_jupyter.client.agent.remote.plain import PlainShell
+from clouditia_jupyter.client.agent.remote.use import Gauge
 from clouditia_jupyter.client.agent.remote.wire import pack
 from clouditia_jupyter.client.transport import Transport
 from clouditia_jupyter.errors import JobNotFoundError, SessionLostError, ValueTransferError
@@ -300,6 +301,45 @@ def test_names_while_one_types(live):
     assert live.complete("remote_n", 8) is None
     stream.interrupt()
     list(stream)
+
+
+NVIDIA_SMI = """\
+#!/bin/sh
+# a stand-in: this machine has no GPU
+echo "NVIDIA Stand-in 24 GB, 37, 1024, 24576"
+echo "NVIDIA Silent, [N/A], [N/A], [N/A]"
+"""
+
+
+def test_a_glance_tells_of_runs_processor_and_memory(live):
+    live.run("held = bytearray(200 << 20); held[:] = b'x' * len(held)")
+    said = live.glance()
+    assert (said["runs"][0]["status"], said["use"]["gpus"]) == ("ok", [])
+    assert 200 << 20 < said["use"]["memory_bytes"] < 2 << 30
+    stream = live.start("print('busy', flush=True)\nwhile True: pass")
+    next(stream)
+    while live.glance()["use"]["cpu_percent"] < 20:
+        pass
+    assert live.glance()["runs"][0]["seconds"] is None
+    stream.interrupt()
+    list(stream)
+
+
+def test_gpus_are_what_nvidia_smi_says(tmp_path, monkeypatch):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(NVIDIA_SMI)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert Gauge().read()["gpus"] == [
+        {
+            "name": "NVIDIA Stand-in 24 GB",
+            "percent": 37,
+            "memory_bytes": 1 << 30,
+            "memory_total_bytes": 24 << 30,
+        }
+    ]
+    program.write_text("#!/bin/sh\nexit 9\n")
+    assert Gauge().read()["gpus"] == []
 
 
 # The agent itself

@@ -23,6 +23,7 @@ from typing import Any
 from clouditia_jupyter.client.agent.remote.run import Run
 from clouditia_jupyter.client.agent.remote.schedule import Queue, RefusedError
 from clouditia_jupyter.client.agent.remote.transfers import Transfers
+from clouditia_jupyter.client.agent.remote.use import Gauge
 from clouditia_jupyter.client.agent.remote.wire import Rendezvous, pack, unpack
 
 #: Relays that nobody used for so many seconds may be stopped.
@@ -32,6 +33,8 @@ _ORPHANED = 900.0
 _LOOK = 1.0
 #: Of so many listeners it is known which of their requests was the last.
 _LISTENERS = 1000
+#: How many runs a glance shows.
+_RECENT_RUNS = 20
 
 Answer = tuple[dict[str, Any], bytes]
 
@@ -43,6 +46,7 @@ class Broker:
         self.id = secrets.token_hex(8)
         self._queue = Queue(bundle)
         self._transfers = Transfers()
+        self._gauge = Gauge()
         self._relays: dict[str, float] = {}
         self._numbers = itertools.count()
         self._last: OrderedDict[str, int] = OrderedDict()
@@ -125,6 +129,15 @@ class Broker:
         while len(json.dumps(runs)) > int(head["limit"]):
             runs = runs[: len(runs) // 2]
         return {"runs": runs}, b""
+
+    def do_glance(self, head: dict[str, Any], body: bytes) -> Answer:
+        """Tell what a panel shows: the latest runs, and what all of them use."""
+        runs = self._queue.summaries()[:_RECENT_RUNS]
+        for run in runs:
+            del run["events"]
+            if run["status"] in ("queued", "running"):
+                run["seconds"] = None  # it moves, and what moves cannot be compared
+        return {"runs": runs, "use": self._gauge.read()}, b""
 
     def do_interrupt(self, head: dict[str, Any], body: bytes) -> Answer:
         """Interrupt a run, or drop it from the queue."""

@@ -76,7 +76,7 @@ class Kernel:
 
     def kill(self) -> None:
         """End the process and everything that it started."""
-        for pid in _tree(self._process.pid):
+        for pid in tree(self._process.pid):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -132,7 +132,7 @@ class Kernel:
         self._on_death(self, f"The kernel {how}; its variables are gone.")
 
 
-def _tree(root: int) -> list[int]:
+def tree(root: int) -> list[int]:
     """Return a process and its descendants, as far as /proc knows them."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):

@@ -144,7 +144,7 @@ function makeSession(panel, first) {
     setText(age, session.started == null ? "" : duration((now - session.started) * panel.speed));
     const { run, queued } = session;
     const more = queued ? ` · ${plural(queued, "cell")} waiting` : "";
-    let text = session.status === "running" && panel.state.place?.runs ? `idle${more}` : "";
+    let text = session.status === "running" && session.watched ? `idle${more}` : "";
     if (run) text = `▶ ${run.line} · ${duration(now - run.started)}${more}`;
     if (session.error) text = session.error;
     setText(doing, text || "\u00a0");
