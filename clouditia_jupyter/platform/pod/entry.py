@@ -1,8 +1,8 @@
 """What runs inside a session's kernel process: an IPython kernel without its fixed waits.
 
-A stock kernel sleeps half a millisecond before each reply and hands four flushes a cell to its
-output thread and back, even with nothing to flush. Both are taken out here, through the
-kernel's own traits, so a remote cell can be quicker than a local one.
+A stock kernel sleeps half a millisecond before each reply, and waits for its output thread at
+each flush for longer than it must. Both are taken out, here and in ``streams``, so a remote cell
+can be quicker than a local one.
 
 The pod calls the functions below by name, as silent expressions between two cells.
 """
@@ -10,20 +10,16 @@ The pod calls the functions below by name, as silent expressions between two cel
 from __future__ import annotations
 
 import asyncio
-import codecs
-import fcntl
 import os
 import resource
-import select
 import signal
 import sys
-import termios
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from ipykernel import iostream, kernelapp, zmqshell
+from ipykernel import kernelapp, zmqshell
 from ipykernel.ipkernel import IPythonKernel
 
 from clouditia_jupyter.failures import TellsFailures
@@ -31,89 +27,9 @@ from clouditia_jupyter.platform.pod.comms import TARGET
 from clouditia_jupyter.platform.pod.interrupts import Interrupts
 from clouditia_jupyter.platform.pod.limits import end_with_parent
 from clouditia_jupyter.platform.pod.message import FAILURE, QUESTION
+from clouditia_jupyter.platform.pod.streams import IOPubThread
 
 _NUDGE_SECONDS = 0.02
-
-
-# as all here, under the stock name: programs and messages show it
-class OutStream(iostream.OutStream):
-    """An output stream whose flush costs nothing when there is nothing to flush.
-
-    What programs and libraries write to the process's own stream comes along: a flush takes that
-    up first, so that it belongs to the cell that had it written.
-    """
-
-    _fid: int
-    #: Whose text came last, and how the buffers know that.
-    _last: tuple[Any, frozenset[Any]] = (None, frozenset())
-
-    def _setup_stream_redirects(self, name: str) -> None:
-        self._taking = threading.RLock()  # a signal may flush in the midst of a flush
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        super()._setup_stream_redirects(name)  # type: ignore[no-untyped-call]
-
-    def _watch_pipe_fd(self) -> None:
-        while self._should_watch:
-            select.select([self._fid], [], [])
-            self._take_written()
-
-    def _take_written(self) -> None:
-        with self._taking:
-            waiting = bytearray(4)
-            fcntl.ioctl(self._fid, termios.FIONREAD, waiting)
-            size = int.from_bytes(waiting, sys.byteorder)
-            if size and self._should_watch:
-                data = os.read(self._fid, size)
-                self.write(self._decoder.decode(data))
-                os.write(self._original_stdstream_copy, data)
-
-    def write(self, string: str) -> int:
-        """Take a text; see the base class, which looks up each time whose it is."""
-        ordinary = type(string) is str and self.echo is None and self.pub_thread is not None
-        if not ordinary or os.getpid() != self._master_pid:
-            return super().write(string) or 0
-        parent = self.parent_header
-        last = self._last
-        if last[0] is not parent:
-            last = self._last = (parent, frozenset(parent.items()))
-        with self._buffer_lock:
-            self._buffers[last[1]].write(string)
-        if not self._flush_pending:
-            self._schedule_flush()  # type: ignore[no-untyped-call]
-        return len(string)
-
-    def _flush_buffers(self) -> Iterator[tuple[Any, str]]:
-        # half a surrogate pair is a fine character of a string, but no text of a message
-        for parent, data in super()._flush_buffers():  # type: ignore[no-untyped-call]
-            yield parent, data if data.isascii() else _sendable(data)
-
-    def flush(self) -> None:
-        """Hand what is buffered to the output thread, and wait until it is sent."""
-        if self._should_watch and os.getpid() == self._master_pid:
-            self._take_written()
-        with self._buffer_lock:
-            if not self._buffers:
-                return
-        thread = self.pub_thread and self.pub_thread.thread
-        if not thread or not thread.is_alive() or thread.ident == threading.get_ident():
-            self._flush()  # type: ignore[no-untyped-call]
-            return
-        sent = threading.Event()
-
-        def send() -> None:
-            try:
-                self._flush()  # type: ignore[no-untyped-call]
-            finally:
-                sent.set()
-
-        # the wait stays where there is something to lose: what a program flushed before it
-        # crashed must have left the process
-        self.pub_thread.schedule(send)
-        sent.wait(self.flush_timeout)
-
-
-def _sendable(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode()
 
 
 # libraries know a notebook by this name
@@ -223,13 +139,15 @@ class IPKernelApp(kernelapp.IPKernelApp):
     """Starts a :class:`PodKernel`, which ends with its pod and with nothing else."""
 
     kernel_class = PodKernel
-    outstream_class = "clouditia_jupyter.platform.pod.entry.OutStream"
+    outstream_class = "clouditia_jupyter.platform.pod.streams.OutStream"
     # somebody's child: do not tell a terminal how to connect
     parent_handle = 1
 
     def init_iopub(self, context: Any) -> None:
         """Open the channel of outputs, which drops none of them when the machine is busy."""
         context.sndhwm = 0
+        # there is no trait for it
+        kernelapp.IOPubThread = IOPubThread  # type: ignore[attr-defined]
         super().init_iopub(context)  # type: ignore[no-untyped-call]
 
     def init_poller(self) -> None:
