@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _NAME = ClouditiaMagics.__name__
-_ALONE = re.compile(r"%%clouditia_run(\s[^\n]*)?\n")
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
@@ -21,15 +19,8 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
         ipython.register_magics(ClouditiaMagics)
         magics = ipython.magics_manager.registry[_NAME]
         magics.completion.install()
+        magics.as_typed.install()
         magics.whole.install()
-        ipython.input_transformers_cleanup.append(with_body)
-
-
-def with_body(lines: list[str]) -> list[str]:
-    """Give an empty ``%%clouditia_run`` cell an empty line: IPython calls no magic without."""
-    if len(lines) == 1 and _ALONE.match(lines[0]):
-        return [*lines, "\n"]
-    return lines
 
 
 def unload_ipython_extension(ipython: InteractiveShell) -> None:
@@ -45,7 +36,7 @@ def unload_ipython_extension(ipython: InteractiveShell) -> None:
         ipython.configurables.remove(magics)
     magics.completion.remove()
     magics.whole.remove()
-    ipython.input_transformers_cleanup.remove(with_body)
+    magics.as_typed.remove()
     if comms := sys.modules.get("clouditia_jupyter.notebook.comms"):
         comms.withdraw(ipython)
     if panels := sys.modules.get("clouditia_jupyter.notebook.panel.panel"):

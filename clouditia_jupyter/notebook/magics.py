@@ -9,6 +9,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
 from clouditia_jupyter.config import Settings
 from clouditia_jupyter.errors import SessionNotFoundError, SessionStateError
+from clouditia_jupyter.notebook.as_typed import AsTyped
 from clouditia_jupyter.notebook.commands import LOCAL, RUN, described, overview
 from clouditia_jupyter.notebook.completion import Completion
 from clouditia_jupyter.notebook.output import say
@@ -31,6 +32,7 @@ class ClouditiaMagics(Magics, Settings):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
+        self.as_typed = AsTyped(shell)
         self.whole = WholeNotebook(shell)
         self.completion = Completion(shell, self.connection_now, self.whole.sends)
         self._made: tuple[Context, Runner] | None = None
@@ -66,10 +68,8 @@ class ClouditiaMagics(Magics, Settings):
             say(str(asked))
             return
         _, runner = self._made or self._parts()
-        # IPython ends the last line, which may have been typed without an end
-        code = cell.removesuffix("\n")
         try:
-            runner.run(arguments, code, named=self.whole.on)
+            runner.run(arguments, self.as_typed.code(cell), named=self.whole.on)
         except (SessionNotFoundError, SessionStateError) as error:
             if self.whole.on:
                 error.args = (f"{error} %clouditia auto off runs cells here again.",)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.inputtransformer2 import make_tokens_by_line
 
+from clouditia_jupyter.notebook.as_typed import CALL
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,7 +26,6 @@ _OURS = (
 )
 _CELL_STAYS = re.compile(rf"%%local\b|{_OURS}")
 _LINE_STAYS = re.compile(rf"(?:[\w\s,.\[\]'\"]+=\s*)?{_OURS}")
-_SENT = "get_ipython().run_cell_magic('clouditia_run', '', "
 _LOCAL = re.compile(r"%%local\s*")
 
 
@@ -138,7 +139,7 @@ class WholeNotebook:
         result: list[str] = []
         for here, part in split(lines):
             text = "".join(part)
-            result += part if here else [f"{_SENT}{text!r})\n"]
+            result += part if here else [f"{CALL}'', {text!r})\n"]
         return result
 
     @property
@@ -173,5 +174,5 @@ class WholeNotebook:
         info = getattr(result, "info", None)
         if history is not None and info is not None and info.store_history:
             parsed, number = history.input_hist_parsed, result.execution_count
-            if number is not None and number < len(parsed) and _SENT in parsed[number]:
+            if number is not None and number < len(parsed) and CALL in parsed[number]:
                 parsed[number] = info.raw_cell.rstrip("\n")

@@ -92,3 +92,10 @@ def test_bad_arguments_are_a_usage_error_and_need_no_service(shell: Shell) -> No
         with pytest.raises(UsageError) as caught:
             shell.run(line)
         assert type(caught.value) is UsageError
+
+
+def test_a_terminal_waits_for_the_code_of_a_cell(shell: Shell) -> None:
+    complete = shell.ip.input_transformer_manager.check_complete
+    assert complete("%%clouditia_run\n")[0] == "incomplete"
+    assert complete("%%clouditia_run --session x\n1\n")[0] == "incomplete"
+    assert complete("%%clouditia_run\n1\n\n")[0] == "complete"

@@ -319,3 +319,17 @@ def test_no_key_is_anywhere_in_an_executed_notebook(local: Local, state: Path) -
     assert session.password not in text
     assert "sk_live_" in text  # masked
     assert re.findall(r"sk_live_\w{5,}", text) == []
+
+
+def test_code_arrives_as_it_was_typed(local: Local) -> None:
+    code = "def f():\n    return '''a\n    \n \tb'''\n  \n\nf()"
+    raw = "get_ipython().history_manager.input_hist_raw[-2]"
+    *_, there = execute(CREATE, remote(code), remote(raw))
+    assert there.outputs[0].data["text/plain"] == repr(code)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_a_mistake_is_in_the_same_file_there(local: Local, end: str) -> None:
+    code = f"def f():\n    return 1\n    \nprint 1{end}"
+    *_, here, there = execute(CREATE, code, remote(code), allow_errors=True)
+    assert there.outputs[-1].evalue == here.outputs[-1].evalue

@@ -1,30 +1,25 @@
-"""One Jupyter kernel of a session: its process, its requests, its end."""
+"""One Jupyter kernel of a session: its runs, its requests, its end."""
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import json
-import os
-import secrets
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clouditia_jupyter.errors import SessionLostError
-from clouditia_jupyter.platform.pod.message import PORTS, Message
+from clouditia_jupyter.platform.pod.kernel_process import KernelProcess
+from clouditia_jupyter.platform.pod.message import Message
 from clouditia_jupyter.platform.pod.outside import Outside
-from clouditia_jupyter.platform.pod.processes import kill_tree
 from clouditia_jupyter.platform.pod.question import END_OF_INPUT
+from clouditia_jupyter.platform.pod.requests import Requests
 from clouditia_jupyter.platform.pod.run import Run
 from clouditia_jupyter.platform.pod.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from clouditia_jupyter.platform.pod.channels import Channels
 
-_ENTRY = "clouditia_jupyter.platform.pod.entry"
 _START_TIMEOUT = 60.0
 _REPLY_GRACE = 0.5
 #: How long what a program does at its exit may take.
@@ -59,19 +54,17 @@ class Kernel:
         self._sandbox = sandbox
         self._name = name
         self._processes = 0
-        self._address = sandbox.runtime / name
         self._log = log
         self._on_death = on_death
         self._outside = outside
         self._session = ""
-        self._subshell: asyncio.Future[dict[str, Any]] | None = None
         self._runs: dict[str, Run] = {}
         self._queue: deque[Run] = deque()
         self._current: Run | None = None
         self._late: list[tuple[str, bytes]] = []
-        self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._channels: Channels | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._requests: Requests | None = None
+        self._process: KernelProcess | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._welcomed = asyncio.Event()
         self._ready = False
@@ -82,8 +75,7 @@ class Kernel:
     @property
     def pid(self) -> int | None:
         """The process's id, or that of the fence around it; None when there is none."""
-        alive = self._process is not None and self._process.returncode is None
-        return self._process.pid if alive and self._process else None
+        return self._process.pid if self._process is not None else None
 
     @property
     def gone(self) -> bool:
@@ -112,38 +104,21 @@ class Kernel:
         SessionLostError
             If the machine cannot start one.
         """
-        # an address of its own: what is left of an earlier process must not answer for it
         self._processes += 1
-        self._address = self._sandbox.runtime / f"{self._name}-{self._processes}"
-        try:
-            await self._spawn()
-        except OSError as error:
-            raise SessionLostError(f"The kernel cannot be started: {error}.") from error
-
-    async def _spawn(self) -> None:
-        key = secrets.token_hex(16).encode()
-        connection = self._write_connection_file(key)
+        name = f"{self._name}-{self._processes}"
         self._welcomed.clear()
         self.death_note = ""
-        argv = [sys.executable, "-m", _ENTRY, "-f", str(connection)]
-        argv += ["--HistoryManager.hist_file=:memory:"]
-        # completions are of live objects, and at once: reading source code for them takes too long
-        argv += ["--IPCompleter.use_jedi=False"]
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._sandbox.command(argv),
-                stdin=asyncio.subprocess.PIPE,  # nothing is written: its end is ours
-                stdout=log,
-                stderr=log,
-                cwd=self._sandbox.folder,
-                env=self._sandbox.environment(os.environ),
-                start_new_session=True,
-            )
+        try:
+            process = await KernelProcess.start(self._sandbox, name, self._log)
+        except OSError as error:
+            raise SessionLostError(f"The kernel cannot be started: {error}.") from error
         # takes a while to load, in which the process starts on another core
         from clouditia_jupyter.platform.pod.channels import Channels
 
-        self._channels = Channels(self._address, key, self._on_messages)
-        self._watcher = asyncio.create_task(self._watch(self._process))
+        self._process = process
+        self._channels = Channels(process.address, process.key, self._on_messages)
+        self._requests = Requests(self._channels)
+        self._watcher = asyncio.create_task(self._watch(process))
 
     async def ready(self, setup: str | None = None) -> None:
         """Return when the process answers, has evaluated ``setup``, and takes up runs.
@@ -154,7 +129,7 @@ class Kernel:
             If it ends or stays silent instead; with the last line it wrote.
         """
         try:
-            answer = self._request("control", "kernel_info_request", {})
+            answer = self._to_process.send("control", "kernel_info_request", {})
             await asyncio.wait_for(answer, _START_TIMEOUT)
             # what it says before it knows of its listener is lost
             await asyncio.wait_for(self._welcomed.wait(), _START_TIMEOUT)
@@ -163,9 +138,10 @@ class Kernel:
             if setup is not None:
                 await asyncio.wait_for(self.evaluate(setup), _START_TIMEOUT)
         except (TimeoutError, asyncio.TimeoutError):
+            words = self._process.last_words() if self._process is not None else ""
             await self.kill()
             raise SessionLostError(
-                f"The kernel did not answer within {_START_TIMEOUT:.0f} s. {self._last_words()}"
+                f"The kernel did not answer within {_START_TIMEOUT:.0f} s. {words}"
             ) from None
         self._ready = True
         self._next()
@@ -182,19 +158,7 @@ class Kernel:
         Its repr must be a Python literal. Raises SessionLostError if the kernel dies or the
         expression fails.
         """
-        content = {
-            "code": "",
-            "silent": True,
-            "store_history": False,
-            "user_expressions": {"value": expression},
-            "allow_stdin": False,
-            "stop_on_error": False,
-        }
-        reply = await self._request("shell", "execute_request", content)
-        value = (reply.get("user_expressions") or {}).get("value") or reply
-        if value.get("status") != "ok":
-            raise SessionLostError(f"{value.get('ename')}: {value.get('evalue')}")
-        return ast.literal_eval(value["data"]["text/plain"])
+        return await self._to_process.evaluate(expression)
 
     async def ask(
         self, question: str, content: dict[str, Any], seconds: float
@@ -203,7 +167,9 @@ class Kernel:
         if self.busy or not self._ready:
             return None
         try:
-            return await asyncio.wait_for(self._request("shell", question, content), seconds)
+            return await asyncio.wait_for(
+                self._to_process.send("shell", question, content), seconds
+            )
         except (SessionLostError, TimeoutError, asyncio.TimeoutError):
             return None
 
@@ -215,7 +181,7 @@ class Kernel:
         elif run is self._current:
             await run.begun.wait()  # before that, the kernel would ignore the signal
             if not run.over:
-                await self._request("control", "interrupt_request", {})
+                await self._to_process.send("control", "interrupt_request", {})
 
     def answer(self, run: Run, request: int, value: str) -> None:
         """Send ``value`` to the code of ``run``, if event ``request`` is what it waits for now."""
@@ -246,9 +212,7 @@ class Kernel:
         SessionLostError
             If there is no kernel.
         """
-        beside = None
-        if subshell and self._channels is not None:
-            beside = await self._ask_for_subshell()
+        beside = await self._to_process.subshell() if subshell else None
         if self._channels is None:
             raise SessionLostError(self.death_note or "The kernel is not running.")
         if self._outside is not None and self._outside.register(msg_id):
@@ -262,11 +226,6 @@ class Kernel:
                 subshell=beside,
             )
 
-    async def _ask_for_subshell(self) -> str | None:
-        if self._subshell is None:
-            self._subshell = self._request("control", "create_subshell_request", {})
-        return (await asyncio.shield(self._subshell)).get("subshell_id")
-
     def forget_all_but(self, most: int) -> None:
         """Keep nothing of runs that are over, but for the last ones."""
         for run_id in list(self._runs)[:-most]:
@@ -279,30 +238,17 @@ class Kernel:
         self._staying.set()  # nothing comes after it
         if self._watcher is not None:
             self._watcher.cancel()
-        if process is not None and process.returncode is None:
-            kill_tree(process.pid)
-            await process.wait()
+        if process is not None:
+            process.end()
+            await process.ended()
+            process.remove_files()
         self._bury(reason)
 
-    def _write_connection_file(self, key: bytes) -> Path:
-        path = self._address.with_suffix(".json")
-        ports = {f"{name}_port": port for name, port in PORTS.items()}
-        scheme = {"signature_scheme": "hmac-sha256", "key": key.decode()}
-        info = {"transport": "ipc", "ip": str(self._address), **ports, **scheme}
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            json.dump(info, file)
-        return path
-
-    def _request(
-        self, channel: str, msg_type: str, content: dict[str, Any]
-    ) -> asyncio.Future[dict[str, Any]]:
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        if self._channels is None:
-            answer.set_exception(SessionLostError(self.death_note or "The kernel is not running."))
-        else:
-            self._replies[self._channels.send(channel, msg_type, content)] = answer
-        return answer
+    @property
+    def _to_process(self) -> Requests:
+        if self._requests is None:
+            raise SessionLostError(self.death_note or "The kernel is not running.")
+        return self._requests
 
     def _next(self) -> None:
         takes = self._ready and self._staying.is_set() and self._channels is not None
@@ -333,9 +279,7 @@ class Kernel:
                 self._welcomed.set()
                 self._session = message.session
             elif message.type.endswith("_reply"):
-                answer = self._replies.pop(message.parent_id, None)
-                if answer is not None and not answer.done():
-                    answer.set_result(json.loads(message.content))
+                self._to_process.take(message)
         for run_id, own in by_run.items():
             run = self._runs.get(run_id)
             if run is None:
@@ -395,24 +339,17 @@ class Kernel:
     def _leave(self) -> None:
         # it still takes up requests for a moment, and drops them in their midst
         self._staying.clear()
-        process = self._process
+        if self._process is not None:
+            asyncio.get_running_loop().call_later(_EXIT_SECONDS, self._process.end)
 
-        def end() -> None:
-            if process is not None and process.returncode is None:
-                kill_tree(process.pid)
-
-        asyncio.get_running_loop().call_later(_EXIT_SECONDS, end)
-
-    async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        code = await process.wait()
+    async def _watch(self, process: KernelProcess) -> None:
+        how = await process.ended()
         was_ready, self._ready = self._ready, False
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-        if code > 128:  # a fence reports its child's signal this way
-            how = f"was ended by signal {code - 128}"
         # what it printed last may still be on its way through the sockets
         await asyncio.sleep(0.05)
-        reason = f"The kernel {how}; its variables are gone. {self._last_words()}".strip()
+        reason = f"The kernel {how}; its variables are gone. {process.last_words()}".strip()
         self._process = None
+        process.remove_files()
         self._bury(reason)
         if was_ready and self._on_death is not None:
             self._on_death(reason)
@@ -430,9 +367,6 @@ class Kernel:
         if self._channels is not None:
             self._channels.close()
             self._channels = None
-        for left in self._sandbox.runtime.glob(f"{self._address.name}[.-]*"):
-            left.unlink(missing_ok=True)
-        self._subshell = None
         self._welcomed.set()  # who waits for it finds the channels closed
         if self._outside is not None:
             self._outside.lose(self._session)
@@ -442,14 +376,6 @@ class Kernel:
         if self._staying.is_set() or self._on_death is None:
             self.lose_queue(reason)
         self._staying.set()  # what waits for the end of this process is the next one's
-        for answer in self._replies.values():
-            if not answer.done():
-                answer.set_exception(SessionLostError(reason))
-        self._replies.clear()
-
-    def _last_words(self) -> str:
-        try:
-            lines = self._log.read_text(errors="replace").strip().splitlines()
-        except OSError:
-            return ""
-        return f"It last wrote: {lines[-1][:300]}" if lines else ""
+        requests, self._requests = self._requests, None
+        if requests is not None:
+            requests.lose(reason)
