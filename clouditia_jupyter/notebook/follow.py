@@ -194,3 +194,6 @@ def _stopped_after(
     finally:
         over.set()
         watcher.join()
+        # the limit may have come in the very moment in which the run ended by itself
+        if ending.status == "ok" and ending.seconds < limit.seconds:
+            ending.past = ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
 from IPython.core.inputtransformer2 import make_tokens_by_line
 
 from clouditia_jupyter.notebook.as_typed import CALL
@@ -53,6 +54,11 @@ def split(lines: list[str]) -> list[tuple[bool, list[str]]]:
     """Return the parts of a cell in order, each with whether it stays here.
 
     Parts that go have the lines before them as comments, so that line numbers stay right.
+
+    Raises
+    ------
+    UsageError
+        If a line that stays is part of a statement, such as a loop, that goes.
     """
     text = "".join(lines)
     if stays(text):
@@ -68,14 +74,20 @@ def split(lines: list[str]) -> list[tuple[bool, list[str]]]:
 
 
 def _local_lines(lines: list[str]) -> set[int]:
-    if not any(_LINE_STAYS.match(line) for line in lines):
+    if not any(_LINE_STAYS.match(line.lstrip()) for line in lines):
         return set()
     # not one that is only the middle of a string
     found: set[int] = set()
     for tokens in make_tokens_by_line(lines):
         first, last = tokens[0].start[0] - 1, tokens[-1].end[0] - 1
-        if first < len(lines) and _LINE_STAYS.match(lines[first]):
-            found.update(range(first, max(last, first + 1)))
+        if first >= len(lines) or not _LINE_STAYS.match(lines[first].lstrip()):
+            continue
+        if lines[first][0].isspace():
+            raise UsageError(
+                f"line {first + 1} stays here, and what it is a part of goes to the session: "
+                "put it into a line of its own that is not indented, or begin the cell with %%local"
+            )
+        found.update(range(first, max(last, first + 1)))
     return found
 
 

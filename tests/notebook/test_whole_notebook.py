@@ -78,17 +78,24 @@ def test_cells_that_go(cell: str) -> None:
 def test_single_lines_stay_and_others_keep_their_numbers() -> None:
     cell = (
         "x = 1\n%clouditia use b\nframe = %clouditia runs\ny = '''\n%clouditia no\n'''\n"
-        "if y:\n    %clouditia stop\n%config ClouditiaMagics.footer = False\n"
+        "if y:\n    z = '''\n    %clouditia no'''\n%config ClouditiaMagics.footer = False\n"
     )
     lines = cell.splitlines(keepends=True)
     assert whole_notebook.split(lines) == [
         (False, lines[:1]),
         (True, lines[1:3]),
-        (False, [*(f"# {line}" for line in lines[:3]), *lines[3:8]]),
-        (True, lines[8:]),
+        (False, [*(f"# {line}" for line in lines[:3]), *lines[3:9]]),
+        (True, lines[9:]),
     ]
     timed = ["%%time\n", "x\n", "%clouditia use b\n"]
     assert whole_notebook.split(timed) == [(False, timed)]
+
+
+@pytest.mark.parametrize("line", ["%clouditia stop", "frame = %clouditia runs"])
+def test_a_line_that_stays_inside_of_what_goes_is_refused(line: str) -> None:
+    cell = f"if x:\n    y = 1\n    {line}\n"
+    with pytest.raises(UsageError, match=r"^line 3 stays here, .* begin the cell with %%local$"):
+        whole_notebook.split(cell.splitlines(keepends=True))
 
 
 def test_a_notebook_runs_in_the_session(local: Local) -> None:

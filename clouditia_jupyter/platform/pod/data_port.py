@@ -8,6 +8,7 @@ small buffer.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import threading
@@ -16,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
 from clouditia_jupyter.errors import InvalidRequestError
-from clouditia_jupyter.platform.pod.parcels import PARCEL_ID, Parcels
+from clouditia_jupyter.platform.pod.parcels import PARCEL_ID, Parcels, no_room
 from clouditia_jupyter.values import handover
 
 T = TypeVar("T")
@@ -81,9 +82,12 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._fill(fd, int(self.headers["Content-Length"]))
             handover.seal(fd)
-        except BaseException:
+        except BaseException as error:
             os.close(fd)
-            raise
+            if not isinstance(error, OSError) or isinstance(error, (ConnectionError, TimeoutError)):
+                raise
+            self._refuse(no_room(error))
+            return
         self.server.on_loop(lambda: self.server.parcels.add(parcel, fd))
         self._answer(200, b'{"success": true}')
 
@@ -103,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             fd = self.server.on_loop(lambda: os.dup(self.server.parcels.find(parcel)))
         except InvalidRequestError as error:
-            self._answer(400, b'{"success": false, "error": "%b"}' % str(error).encode())
+            self._refuse(error)
             return
         with os.fdopen(fd, "rb") as file:
             self._head(200, os.fstat(fd).st_size, "application/octet-stream")
@@ -121,6 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, b'{"success": false, "error": "Only parcels are here."}')
             return ""
         return parcel
+
+    def _refuse(self, error: InvalidRequestError) -> None:
+        self._answer(400, json.dumps({"success": False, "error": str(error)}).encode())
 
     def _answer(self, status: int, body: bytes) -> None:
         self._head(status, len(body), "application/json")

@@ -164,7 +164,8 @@ class Kernel:
         self, question: str, content: dict[str, Any], seconds: float
     ) -> dict[str, Any] | None:
         """Return the kernel's answer to an editor's question; None if it is busy or not quick."""
-        if self.busy or not self._ready:
+        # one in which a cell said ``exit`` still answers for a moment, with names that are going
+        if self.busy or not self._ready or not self._staying.is_set():
             return None
         try:
             return await asyncio.wait_for(

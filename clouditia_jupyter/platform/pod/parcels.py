@@ -176,3 +176,10 @@ class Parcels:
             self.drop(parcel)
         asyncio.get_running_loop().remove_reader(guest)
         guest.close()
+
+
+def no_room(error: OSError) -> InvalidRequestError:
+    """Return what is said where the machine did not take a parcel."""
+    return InvalidRequestError(
+        f"The session's machine has no room for that ({error.strerror}). Send less at once."
+    )

@@ -15,6 +15,7 @@ import sys
 import termios
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -68,7 +69,11 @@ class IOPubThread(iostream.IOPubThread):
     def catch_up(self) -> None:
         """Do what has been given so far; to be called by the thread itself."""
         while self._events:
-            self._events.popleft()()
+            send = self._events.popleft()
+            try:
+                send()
+            except Exception:  # what comes behind it comes all the same
+                traceback.print_exc(file=sys.__stderr__)
 
     def _take_up(self) -> None:
         os.eventfd_read(self._news)

@@ -196,6 +196,9 @@ def test_what_is_begun_behind_an_exit_runs_in_the_next_kernel(fresh_pod: Running
     fresh_pod.run("here = 1\nexit()")
     asked = fresh_pod.client.post("/api/names/", json={"names": ["here"], "modules": {}})
     assert asked.json()["present"] == []
+    fresh_pod.run(f"here = 1\n{slow}exit()")
+    question = {"code": "her", "cursor_pos": 3}
+    assert fresh_pod.client.post("/api/complete/", json=question).json()["answer"] is None
     fresh_pod.run("here = 1\nexit(keep_kernel=True)")
     assert fresh_pod.text("print(here)") == "1\n"
 

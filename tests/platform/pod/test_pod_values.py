@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -351,3 +352,16 @@ def test_nothing_stays_of_a_session_that_is_killed(fresh_pod: RunningPod, victim
     assert psutil.wait_procs(family)[1] == []
     left = [path for path in Path(way.path).parent.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in left) < 1_000_000
+
+
+@pytest.mark.parametrize("way", [HTTP, Port])
+def test_a_parcel_that_finds_no_room_is_refused(
+    fresh_pod: RunningPod, way: Callable[[RunningPod], HTTP]
+) -> None:
+    courier = way(fresh_pod)
+    _, hard = resource.prlimit(fresh_pod.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(fresh_pod.process.pid, resource.RLIMIT_FSIZE, (1 << 20, hard))
+    answer = courier._client.put(f"/api/parcels/{uuid.uuid4().hex}", content=bytes(2 << 20))
+    courier.close()
+    assert answer.status_code == 400
+    assert "has no room for that (File too large). Send less" in answer.json()["error"]

@@ -16,6 +16,7 @@ from clouditia_jupyter.platform.envelope import envelope
 from clouditia_jupyter.platform.pod.api.exchange import ok, read_json
 from clouditia_jupyter.platform.pod.api.runs import disconnected
 from clouditia_jupyter.platform.pod.data_port import DataPort
+from clouditia_jupyter.platform.pod.parcels import no_room
 from clouditia_jupyter.platform.pod.pod import Pod
 from clouditia_jupyter.values import handover
 
@@ -44,10 +45,7 @@ class ValueCalls:
             if isinstance(error, ClientDisconnect):
                 return ok()  # nobody hears it
             if isinstance(error, OSError):
-                raise InvalidRequestError(
-                    f"The session's machine has no room for that ({error.strerror}). "
-                    "Send less at once."
-                ) from error
+                raise no_room(error) from error
             raise
         self._pod.parcels.add(request.path_params["parcel"], fd)
         return ok()
