@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from IPython.core.error import UsageError
 
 from clouditia_jupyter import errors
 from clouditia_jupyter.notebook import whole_notebook
