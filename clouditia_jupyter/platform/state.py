@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,8 @@ from clouditia_jupyter.platform.key_format import ACCOUNT_PREFIX, new_key
 
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
+#: Seconds that a platform which answers no more, or not yet, may take about it.
+_TURNOVER = 30.0
 
 
 class StateFolder:
@@ -38,19 +41,20 @@ class StateFolder:
         self._lock: TextIO | None = None
 
     def __enter__(self) -> StateFolder:
-        """Make the folder where it is missing, and lock it."""
+        """Make the folder where it is missing, and lock it; one that is ending is waited for."""
         self.make()
         lock = (self.path / "platform.lock").open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            holder = lock.read().strip() or "?"
-            lock.close()
-            raise ConfigurationError(
-                f"Another platform (process {holder}) already serves {self.path}; "
-                f"use that one, end it with `kill {holder}`, or choose another --state folder."
-            ) from error
+        deadline = time.monotonic() + _TURNOVER
+        while not _locked(lock):
+            if self._announcement.exists() or time.monotonic() > deadline:
+                lock.seek(0)
+                holder = lock.read().strip() or "?"
+                lock.close()
+                raise ConfigurationError(
+                    f"Another platform (process {holder}) already serves {self.path}; "
+                    f"use that one, end it with `kill {holder}`, or choose another --state folder."
+                )
+            time.sleep(0.02)
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
@@ -132,3 +136,11 @@ class StateFolder:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

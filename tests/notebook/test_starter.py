@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -112,6 +113,24 @@ def test_a_silent_failure_shows_no_ready_line(
     with pytest.raises(ConnectionFailedError, match="it said nothing") as caught:
         starter.find_or_start(tmp_path / "state")
     assert KEY not in str(caught.value)
+
+
+def test_one_is_started_while_another_is_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pid() -> int:
+        return int(json.loads((tmp_path / "platform.json").read_text())["pid"])
+
+    starter.find_or_start(tmp_path)
+    ending = pid()
+    os.kill(ending, signal.SIGSTOP)
+    os.kill(ending, signal.SIGTERM)
+    (tmp_path / "platform.json").unlink()
+    # it goes on as soon as the next one has been started
+    monkeypatch.setattr(starter, "import_module", lambda _name: os.kill(ending, signal.SIGCONT))
+    starter.find_or_start(tmp_path)
+    assert pid() != ending
+    os.kill(pid(), signal.SIGTERM)
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,30 @@ from clouditia_jupyter.platform.state import StateFolder
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
-    with StateFolder(tmp_path), pytest.raises(ConfigurationError, match="already serves"):
-        StateFolder(tmp_path).__enter__()
+    with StateFolder(tmp_path) as first:
+        first.announce({"pid": 1})
+        with pytest.raises(ConfigurationError, match="already serves"):
+            StateFolder(tmp_path).__enter__()
     with StateFolder(tmp_path):
         pass
+
+
+def test_one_that_is_ending_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = StateFolder(tmp_path).__enter__()
+    ending.announce({"pid": 1})
+    ending.withdraw()
+    monkeypatch.setattr(time, "sleep", lambda _seconds: ending.__exit__(None, None, None))
+    with StateFolder(tmp_path) as next_one:
+        next_one.announce({"pid": 2})
+        assert json.loads((tmp_path / "platform.json").read_text()) == {"pid": 2}
+
+
+def test_one_that_never_gets_to_answer_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clouditia_jupyter.platform.state._TURNOVER", 0.0)
+    with StateFolder(tmp_path), pytest.raises(ConfigurationError, match=str(os.getpid())):
+        StateFolder(tmp_path).__enter__()
 
 
 def test_who_does_not_hold_the_lock_withdraws_nothing(tmp_path: Path) -> None:

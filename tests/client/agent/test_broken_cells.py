@@ -95,7 +95,7 @@ def test_a_kernel_that_dies_between_two_cells_is_said_by_the_next(live):
             pass
         if result.status != "lost":
             break
-        assert "ended with status 3" in result.error  # it died under that cell: again
+        assert "ended with status 3" in result.evalue  # it died under that cell: again
     assert "ended with status 3" in result.stderr
     assert "its variables are gone" in result.stderr
     assert result.ename == "NameError"
