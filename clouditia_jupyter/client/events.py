@@ -118,9 +118,10 @@ class EventStream:
         *,
         submission: Mapping[str, Any] | None = None,
         after: int = 0,
+        path: str = "",
     ) -> None:
         self.run_id = run_id
-        self._path = f"/api/runs/{run_id}/events/"
+        self._path = path or f"/api/runs/{run_id}/events/"
         self._route = route
         self._submission = submission  # still to be posted; posting it twice runs it once
         self._delivered = after

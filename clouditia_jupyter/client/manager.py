@@ -10,7 +10,10 @@ from clouditia_jupyter.client import arguments, banners
 from clouditia_jupyter.client.account import API, Account, given, part
 from clouditia_jupyter.client.banners import Printer
 from clouditia_jupyter.client.creation import create
+from clouditia_jupyter.client.events import EventStream
 from clouditia_jupyter.client.lifecycle import Lifecycle
+from clouditia_jupyter.client.route import Route
+from clouditia_jupyter.client.transport import Transport
 from clouditia_jupyter.errors import (
     InsufficientResourcesError,
     SessionNotFoundError,
@@ -237,6 +240,35 @@ class GPUManager(Account):
         answer = self._transport.call("GET", f"{API}/sessions/", params=given(status=status))
         return [GPUSession.from_wire(item) for item in answer.get("sessions") or ()]
 
+    def list_ended_runs(self) -> list[dict[str, Any]]:
+        """Return the runs of sessions that have ended, as far as the service keeps them.
+
+        Returns
+        -------
+        list of dict
+            As of :meth:`LiveSession.runs`, with ``session_id``; by session, the newest first. Empty
+            on a service that keeps none.
+        """
+        if "runs" not in self.capabilities:
+            return []
+        return list(self._transport.call("GET", f"{API}/runs/").get("runs") or ())
+
+    def attach_ended(
+        self, session_id: str | GPUSession, run_id: str, after: int = 0
+    ) -> EventStream:
+        """Return the events of one of them that come after number ``after``.
+
+        Widgets are not among them, nor what the run asked.
+
+        Raises
+        ------
+        JobNotFoundError
+            From the iteration, if it is not kept.
+        """
+        sid, run = arguments.session_id(session_id), arguments.non_empty("run_id", run_id)
+        path = f"{API}/sessions/{sid}/runs/{run}/events/"
+        return EventStream(Route(self._transport, _no_pod), run, after=after, path=path)
+
     def rename_session(self, session_id: str | GPUSession, new_name: str) -> GPUSession:
         """Give the session another name and return it."""
         name = arguments.non_empty("new_name", new_name)
@@ -273,6 +305,10 @@ class GPUManager(Account):
         # a key that was made and lost with the answer does nothing: another can be made
         answer = self._post("sessions/generate-key", session_id=sid, name=label)
         return str(part(answer, "api_key"))
+
+
+def _no_pod(_url: str, _token: str) -> Transport:
+    raise AssertionError("what is kept of an ended session has one way only")
 
 
 def _ticket(answer: Mapping[str, Any]) -> dict[str, Any]:

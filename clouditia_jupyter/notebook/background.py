@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from IPython.core.error import UsageError
 
 from clouditia_jupyter.errors import AuthenticationError, JobNotFoundError
+from clouditia_jupyter.models import LIVE_STATUSES
 from clouditia_jupyter.notebook import resolve
 from clouditia_jupyter.notebook.failure import Interrupted
 from clouditia_jupyter.notebook.follow import Ending, show_all
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from clouditia_jupyter.client.events import EventStream
     from clouditia_jupyter.client.live import LiveSession
     from clouditia_jupyter.models import GPUSession
     from clouditia_jupyter.notebook.actions import Context
@@ -35,10 +37,10 @@ _UNFINISHED = ("queued", "running")
 
 
 class Found(NamedTuple):
-    """A run, and where it is."""
+    """A run, and where it is: without a ``live`` session, where ended ones leave theirs."""
 
     session: GPUSession
-    live: LiveSession
+    live: LiveSession | None
     run: dict[str, Any]
 
     @property
@@ -55,17 +57,18 @@ class Found(NamedTuple):
 
 
 def runs(context: Context, arguments: Namespace) -> pd.DataFrame:
-    """Return the runs of a session, or of all that are running; the newest first."""
+    """Return the runs of a session, or of all that are kept; the newest of each first."""
     from clouditia_jupyter.notebook import frames
 
     if arguments.all and arguments.session:
         raise UsageError("give --all or one session, not both")
     connection = context.connection
-    every = arguments.all
-    places = _running(connection) if every else [connection.session(arguments.session)]
+    if arguments.all:
+        known = [*_in(connection, _running(connection)), *_ended(connection)]
+    else:
+        known = _of(connection, connection.session(arguments.session))
     return frames.runs(
-        (found.session, connection.meter(found.session), found.run)
-        for found in _in(connection, places)
+        (found.session, connection.meter(found.session), found.run) for found in known
     )
 
 
@@ -79,7 +82,7 @@ def attach(context: Context, arguments: Namespace) -> None:
     """
     found = _find(context.connection, arguments)
     ending, renderer = Ending(), Renderer(context.shell)
-    stream = found.live.attach(found.run_id)
+    stream = _events(context.connection, found)
     with stream, explained(context.connection, found.session):
         try:
             show_all(stream, renderer, ending)
@@ -90,14 +93,15 @@ def attach(context: Context, arguments: Namespace) -> None:
                 f"%clouditia cancel {short} interrupts it."
             )
             raise Interrupted from None
-        renderer.refresh(stream)
+        if found.live is not None:
+            renderer.refresh(stream)
     require_success(context.connection, found.session, ending, renderer)
 
 
 def cancel(context: Context, arguments: Namespace) -> None:
     """Interrupt a run, as Ctrl-C in its cell would."""
     found = _find(context.connection, arguments)
-    if not found.unfinished:
+    if found.live is None or not found.unfinished:
         say(f"Run {found.short} has ended before ({found.run['status']}).")
     elif found.run["status"] == "running" and arguments.kill:
         found.live.restart_kernel()
@@ -114,17 +118,23 @@ def cancel(context: Context, arguments: Namespace) -> None:
 def logs(context: Context, arguments: Namespace) -> None:
     """Say what a run has printed so far, and its traceback if it failed."""
     found = _find(context.connection, arguments)
-    text = "".join(_texts(found))
+    text = "".join(_texts(context.connection, found))
     if arguments.tail is not None:
         text = "".join(text.splitlines(keepends=True)[-arguments.tail :])
     nothing = f"Run {found.short} has printed nothing ({found.run['status']})."
     say(text.removesuffix("\n") or nothing)
 
 
-def _texts(found: Found) -> Iterator[str]:
-    # the stream would wait for more; what there is now ends at a number that is known
-    last = int(found.run["events"])
-    with found.live.attach(found.run_id) as stream:
+def _events(connection: Connection, found: Found) -> EventStream:
+    if found.live is None:
+        return connection.open().attach_ended(found.session, found.run_id)
+    return found.live.attach(found.run_id)
+
+
+def _texts(connection: Connection, found: Found) -> Iterator[str]:
+    # the stream of a live one would wait for more; what there is now ends at a number that is known
+    last = inf if found.live is None else int(found.run["events"])
+    with _events(connection, found) as stream:
         for event in stream if last else ():
             if event.type == "stream":
                 yield str(event.content["text"])
@@ -138,30 +148,50 @@ def _find(connection: Connection, arguments: Namespace) -> Found:
     """Return the run that is meant.
 
     It is looked for in the session that is named, else in the current one, else in all that are
-    running; an id that the current one does not have, in the others too.
+    running; an id that the current one does not have, in the others too, and at last among what
+    ended ones have left.
     """
     word = arguments.run
     if arguments.session is not None:
-        return _choose(list(_in(connection, [connection.session(arguments.session)])), word)
+        return _choose(_of(connection, connection.session(arguments.session)), word)
     running = _running(connection)
     here = list(_in(connection, [s for s in running if s.id == connection.current]))
     if here:
         with suppress(JobNotFoundError):
             return _choose(here, word)
     others = [session for session in running if session.id != connection.current]
-    return _choose([*here, *_in(connection, others)], word)
+    known = [*here, *_in(connection, others)]
+    if known:
+        with suppress(JobNotFoundError):
+            return _choose(known, word)
+    return _choose([*known, *_ended(connection)], word)
 
 
 def _choose(known: list[Found], word: str | None) -> Found:
     if word is not None:
         return resolve.run(known, word)
     if not known:
-        raise JobNotFoundError(
-            "No cell has run in the sessions that are running; %%clouditia_run --bg begins one."
-        )
+        raise JobNotFoundError("No run is kept; %%clouditia_run --bg begins one.")
     # one that is queued has not started, and is newer than all that have
     newest = sorted(known, key=lambda found: found.run["started_at"] or inf, reverse=True)
     return next((found for found in newest if found.unfinished), newest[0])
+
+
+def _of(connection: Connection, session: GPUSession) -> list[Found]:
+    """Return the runs of one session, which may have ended."""
+    if session.status in LIVE_STATUSES or "runs" not in connection.open().capabilities:
+        return list(_in(connection, [session]))
+    return [found for found in _ended(connection) if found.session.id == session.id]
+
+
+def _ended(connection: Connection) -> Iterator[Found]:
+    """Return the runs of sessions that have ended, as far as the service keeps them."""
+    manager = connection.open()
+    runs = manager.list_ended_runs()
+    sessions = {session.id: session for session in manager.list_sessions()} if runs else {}
+    for run in runs:
+        if session := sessions.get(run["session_id"]):
+            yield Found(session, None, run)
 
 
 def _running(connection: Connection) -> list[GPUSession]:

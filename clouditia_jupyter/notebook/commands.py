@@ -165,7 +165,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "runs",
         "the cells that ran in a session, as a DataFrame",
-        (_IN_SESSION, _flag("--all", help="in every session that is running")),
+        (_IN_SESSION, _flag("--all", help="in every session, also those that have ended")),
     ),
     Command(
         "attach",

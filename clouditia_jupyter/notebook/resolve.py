@@ -81,7 +81,7 @@ def run(runs: Sequence[R], word: str) -> R:
     if not found:
         known = [item.run_id[:8] for item in runs]
         raise JobNotFoundError(
-            f"No run is called {word!r} in the sessions that are running"
+            f"No run that is kept is called {word!r}"
             f"{did_you_mean(word, known)}. %clouditia runs --all lists them."
         )
     return found[0]

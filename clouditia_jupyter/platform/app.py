@@ -10,7 +10,15 @@ from starlette.middleware import Middleware
 
 import clouditia_jupyter
 from clouditia_jupyter.platform.faults import HANDLERS
-from clouditia_jupyter.platform.routes import computing, editor, overview, page, queue, sessions
+from clouditia_jupyter.platform.routes import (
+    computing,
+    editor,
+    overview,
+    page,
+    queue,
+    runs,
+    sessions,
+)
 from clouditia_jupyter.platform.service import Service
 
 
@@ -25,7 +33,7 @@ def make_app(service: Service) -> FastAPI:
 
     routers = [computing.router, sessions.router, queue.router, editor.router, page.router]
     if not service.settings.stock:
-        routers += [editor.extensions, overview.router]
+        routers += [editor.extensions, overview.router, runs.router]
     app = FastAPI(
         title="Clouditia, embedded platform",
         version=clouditia_jupyter.__version__,

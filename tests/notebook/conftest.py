@@ -121,6 +121,19 @@ def _started(folder: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def own_state(
+    tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[tuple[Shell, Path]]:
+    """Return a shell, and the state folder of a platform of its own, not yet started."""
+    folder = tmp_path / "state"
+    if getattr(request, "param", "") == "agent":
+        serve_stock(monkeypatch)
+    monkeypatch.setenv("CLOUDITIA_STATE", str(folder))
+    yield shell, folder
+    end_platform(folder)
+
+
+@pytest.fixture
 def local(state: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
     """Return a shell that uses the local platform, and a manager for the same account."""
     monkeypatch.setenv("CLOUDITIA_STATE", str(state))

@@ -16,27 +16,13 @@ from clouditia_jupyter import errors
 from clouditia_jupyter.models import Event, GPUSession
 from clouditia_jupyter.notebook import starter
 from clouditia_jupyter.notebook.render import Renderer
-from tests.notebook.conftest import end_platform, manager_for, serve_stock
+from tests.notebook.conftest import manager_for
 from tests.notebook.gate import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.notebook.conftest import Local, Shell
-
-
-@pytest.fixture
-def own_state(
-    tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[tuple[Shell, Path]]:
-    """Return a shell, and the state folder of a platform of its own, not yet started."""
-    folder = tmp_path / "state"
-    if getattr(request, "param", "") == "agent":
-        serve_stock(monkeypatch)
-    monkeypatch.setenv("CLOUDITIA_STATE", str(folder))
-    yield shell, folder
-    end_platform(folder)
 
 
 def kill_platform(folder: Path) -> None:

@@ -50,7 +50,7 @@ def test_verify_says_who_and_what_it_can(platform: RunningPlatform) -> None:
     found = get(platform, "verify/")
     assert found["valid"] is True
     assert set(found["user"]) == {"username", "email"}
-    assert found["capabilities"] == ["idempotency", "wait", "overview"]
+    assert found["capabilities"] == ["idempotency", "wait", "overview", "runs"]
 
 
 def test_the_stock_service_has_no_capabilities(stock_platform: RunningPlatform) -> None:

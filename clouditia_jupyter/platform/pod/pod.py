@@ -26,6 +26,7 @@ from clouditia_jupyter.errors import (
     SessionLostError,
     SessionStateError,
 )
+from clouditia_jupyter.platform.pod.history import History
 from clouditia_jupyter.platform.pod.jobs import Jobs
 from clouditia_jupyter.platform.pod.kernel import Kernel
 from clouditia_jupyter.platform.pod.limits import Limits
@@ -73,6 +74,7 @@ class Pod:
         log = folder / "kernel.log"
         self.parcels = Parcels(sandbox.runtime)
         self._delivered: deque[str] = deque(maxlen=256)
+        self._history = History(self._runs_folder)
         self.outside = Outside(self._runs_folder / "outside.ndjson")
         self.kernel = Kernel(sandbox, "main", log, self._kernel_died, self.outside)
         self.jobs = Jobs(sandbox, jobs)
@@ -144,10 +146,17 @@ class Pod:
         if not _RUN_ID.fullmatch(run_id):
             raise InvalidRequestError("A run_id is 8 to 80 letters, digits, - and _.")
         run = Run(
-            run_id, code, self._runs_folder, store_history=store_history, allow_stdin=allow_stdin
+            run_id,
+            code,
+            self._runs_folder,
+            store_history=store_history,
+            allow_stdin=allow_stdin,
+            note=self._history.note,
         )
         self._runs[run_id] = run
         self.kernel.submit(run)
+        if run.started is None:
+            self._history.note(run)
         if limit is not None:
             self._keepers[run_id] = asyncio.create_task(self._keep(run, limit))
         self._revive()
@@ -244,6 +253,7 @@ class Pod:
         await self.namespaces.close()
         await self.kernel.kill("The session was stopped.")
         self.parcels.close()
+        self._history.close()
 
     def _kernel_died(self, reason: str) -> None:
         # as a local notebook's server does: the next cell finds a fresh kernel

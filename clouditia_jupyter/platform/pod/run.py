@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ _NO_REPLY: Mapping[str, Any] = {}
 class Run:
     """One run, from being queued to its ``done`` event.
 
+    Parameters
+    ----------
+    note
+        Called when it has begun, and when it has ended.
+
     Attributes
     ----------
     status
@@ -65,7 +70,9 @@ class Run:
         *,
         store_history: bool = True,
         allow_stdin: bool = False,
+        note: Callable[[Run], None] = lambda run: None,
     ) -> None:
+        self._note = note
         self.run_id = run_id
         self.code = code
         self.store_history = store_history
@@ -138,6 +145,7 @@ class Run:
     def begin(self, earlier: list[tuple[str, bytes]]) -> None:
         """Note that the code goes to the kernel now; ``earlier`` outputs are shown first."""
         self.status, self.started = "running", time.time()
+        self._note(self)
         self.show(earlier)
 
     def show(self, outputs: list[tuple[str, bytes]]) -> None:
@@ -168,6 +176,7 @@ class Run:
             done |= {"ename": reply["ename"], "evalue": reply.get("evalue", "")}
         self.log.append([*coalesce(outputs), ("done", json.dumps(done).encode())])
         self.log.close()
+        self._note(self)
         self.begun.set()
         self.ended.set()
         if self.question is not None:

@@ -14,7 +14,7 @@ from clouditia_jupyter.platform.routes.access import PREFIX, REFUSALS, Account, 
 from clouditia_jupyter.platform.routes.sessions import CLUSTER_ID
 from clouditia_jupyter.platform.service import Service
 
-CAPABILITIES = ("idempotency", "wait", "overview")
+CAPABILITIES = ("idempotency", "wait", "overview", "runs")
 _PLACE = "This machine"
 _LIVE = ("running",)
 
