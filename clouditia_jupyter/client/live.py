@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
+from functools import cached_property
 from typing import Any
 
-import httpx
-
-from clouditia_jupyter.client import credentials
+from clouditia_jupyter.client.access import Access
 from clouditia_jupyter.client.arguments import non_empty, positive
 from clouditia_jupyter.client.events import EventStream
 from clouditia_jupyter.client.isolated import run_isolated
 from clouditia_jupyter.client.results import RunResult, ShellResult
-from clouditia_jupyter.client.route import Route
 from clouditia_jupyter.client.timed import fold_within
 from clouditia_jupyter.client.transfer import Transfer
-from clouditia_jupyter.client.transport import Transport
-from clouditia_jupyter.client.waiting import Backoff, Clock
-from clouditia_jupyter.errors import (
-    SessionStateError,
-    UnsupportedError,
-    WaitTimeoutError,
-)
+from clouditia_jupyter.errors import UnsupportedError
 
 #: Seconds after which an answer for somebody who types comes too late.
 _TYPING_PATIENCE = 0.3
 _FOUND: dict[str, Callable[[], Any]] = {"present": list, "imported": list, "failed": dict}
-_OVER = frozenset({"stopping", "stopped", "failed", "paused", "archived"})
 
 
-class LiveSession:
+class LiveSession(Access):
     """A running session, reached with its ``sk_live_`` key.
 
     Works the same with the stock service, which has neither event streams nor variables: there an
@@ -50,125 +40,19 @@ class LiveSession:
     clock
         What pauses sleep on, in tests.
 
-    Attributes
-    ----------
-    transfer
-        How variables travel.
-
     Raises
     ------
     AuthenticationError
         If the key cannot be a session's. Nothing is sent before the first call.
     """
 
-    def __init__(
-        self,
-        api_key: str,
-        base_url: str | None = None,
-        timeout: float = 60,
-        *,
-        http_transport: httpx.BaseTransport | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        def to(url: str, key: str) -> Transport:
-            return Transport(
-                url,
-                key,
-                timeout=positive("timeout", timeout),
-                http_transport=http_transport,
-                clock=clock,
-            )
-
-        platform = to(credentials.editor_url(base_url), credentials.session_key(api_key))
-        self._route = Route(platform, to)
-        self.transfer = Transfer(self._route)
-        self._facts: dict[str, Any] = {}
-
-    def __repr__(self) -> str:
-        name = f", session={self._facts['session_id'][:8]!r}" if self._facts else ""
-        return f"LiveSession({self._route.platform.base_url!r}{name})"
-
     def __enter__(self) -> LiveSession:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections; the session goes on."""
-        self._route.close()
-
-    # What it is
-
-    def verify(self) -> dict[str, Any]:
-        """Return what the service says of this session.
-
-        Returns
-        -------
-        dict
-            ``session_id``, ``session_name``, ``gpu_type``, ``status``, ``user_credit``, ``ready``
-            and more; the key to the pod itself is left out.
-        """
-        answer = self._route.verify()
-        answer.pop("direct", None)
-        answer.setdefault("ready", answer.get("status") == "running")
-        answer["session_id"] = str(answer.get("session_id") or "")
-        self._facts = answer
-        return dict(answer)
-
-    @property
-    def session_id(self) -> str:
-        """The session's full id."""
-        return str((self._facts or self.verify())["session_id"])
-
-    @property
-    def session_name(self) -> str:
-        """The session's name when it was last asked for."""
-        return str((self._facts or self.verify()).get("session_name") or "")
-
-    @property
-    def capabilities(self) -> frozenset[str]:
-        """What can be done here beyond the stock service: ``runs``, ``values`` and more."""
-        if self._route.capabilities is None:
-            self.verify()
-        return self._route.capabilities or frozenset()
-
-    def is_ready(self) -> bool:
-        """Return whether the session runs and its workspace is restored."""
-        return bool(self.verify()["ready"])
-
-    def wait_until_ready(self, timeout: float = 180) -> dict[str, Any]:
-        """Return what :meth:`verify` says once the session is ready.
-
-        Raises
-        ------
-        WaitTimeoutError
-            After ``timeout`` seconds; the session goes on, and bills.
-        SessionStateError
-            If it has ended instead.
-        """
-        clock = self._route.platform.clock
-        end = clock.monotonic() + positive("timeout", timeout)
-        backoff = Backoff(clock)
-        while not (facts := self.verify())["ready"]:
-            if facts.get("status") in _OVER:
-                raise SessionStateError(
-                    f"Session {facts['session_id'][:8]} is {facts['status']} and will not become "
-                    "ready; create another."
-                )
-            remaining = end - clock.monotonic()
-            if remaining <= 0:
-                raise WaitTimeoutError(
-                    f"Session {facts['session_id'][:8]} is not ready after {timeout:g} s. It goes "
-                    "on, and bills; wait again, or stop it with GPUManager.stop_session."
-                )
-            backoff.sleep(remaining)
-        return facts
+    @cached_property
+    def transfer(self) -> Transfer:
+        """How variables travel."""
+        return Transfer(self._route)
 
     # Runs
 
@@ -181,6 +65,7 @@ class LiveSession:
         store_history: bool = True,
         allow_stdin: bool = False,
         limit: float | None = None,
+        values: Mapping[str, Any] | None = None,
     ) -> EventStream:
         """Submit ``code`` and return the stream of what it does.
 
@@ -198,9 +83,15 @@ class LiveSession:
             :meth:`EventStream.answer`. Otherwise ``input()`` raises there.
         limit
             Seconds after which the session interrupts the run, whoever listens by then.
+        values
+            What is put into the session's namespace right before the code runs, as
+            :meth:`push_all` does. Where the session cannot take it, the run fails with a
+            ``ValueTransferError``, and its code does not run.
 
         Raises
         ------
+        ValueTransferError
+            If one of the values cannot cross.
         UnsupportedError
             On a service that keeps no Python between two requests; :meth:`run` works there.
         """
@@ -215,7 +106,12 @@ class LiveSession:
         }
         if limit is not None:
             submission["limit"] = positive("limit", limit)
-        return EventStream(self._route, run_id, submission=submission).open()
+        stream = EventStream(self._route, run_id, submission=submission)
+        if not values:
+            return stream.open()
+        self._need("values")
+        with self.transfer.offered(values) as submission["parcel"]:
+            return stream.open()
 
     def attach(self, run_id: str, after: int = 0) -> EventStream:
         """Return the stream of a run's events that come after number ``after``.
@@ -409,10 +305,3 @@ class LiveSession:
         # as with values, the kernel may be busy with a cell for a while
         answer = self._route.call("POST", "/api/names/", json=wanted, idempotent=True)
         return {key: answer.get(key) or type_() for key, type_ in _FOUND.items()}
-
-    def _need(self, capability: str) -> None:
-        if not self._route.supports(capability):
-            raise UnsupportedError(
-                f"This service has no {capability}; run(code) works on it, "
-                "and the local platform has them."
-            )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clouditia_jupyter.client import bulk
@@ -74,6 +74,16 @@ class Transfer:
 
     def push(self, values: Mapping[str, Any]) -> None:
         """Put values, which may be encoded already, into the session: all of them, or none."""
+        with self.offered(values) as parcel:
+            body = {"parcel": parcel}
+            _require(self._route.call("POST", "/api/values/", json=body, idempotent=True))
+
+    @contextmanager
+    def offered(self, values: Mapping[str, Any]) -> Iterator[str]:
+        """Give the id of a parcel of values that the session can bind as long as the block lasts.
+
+        What has been told of it by then may do so later.
+        """
         from clouditia_jupyter.values.parcel import pack
         from clouditia_jupyter.values.sections import size_of
 
@@ -82,13 +92,14 @@ class Transfer:
         parts = pack(values, allow_pickle=True)
         parcel = uuid.uuid4().hex
 
-        def send(way: Transport) -> dict[str, Any]:
-            with self._offered(way, parcel, parts) as offered:
-                if not offered:
-                    bulk.put(way, f"/api/parcels/{parcel}", parts, size_of(parts), self._port(way))
-                return way.call("POST", "/api/values/", json={"parcel": parcel}, idempotent=True)
+        with ExitStack() as kept:
 
-        _require(self._route.over(send, idempotent=True))
+            def send(way: Transport) -> None:
+                if not kept.enter_context(self._in_memory(way, parcel, parts)):
+                    bulk.put(way, f"/api/parcels/{parcel}", parts, size_of(parts), self._port(way))
+
+            self._route.over(send, idempotent=True)
+            yield parcel
 
     def pull(self, names: Iterable[str], *, allow_pickle: bool) -> dict[str, Any]:
         """Return values of the session by name."""
@@ -117,7 +128,7 @@ class Transfer:
         return values
 
     @contextmanager
-    def _offered(self, way: Transport, parcel: str, parts: Sequence[Buffer]) -> Iterator[bool]:
+    def _in_memory(self, way: Transport, parcel: str, parts: Sequence[Buffer]) -> Iterator[bool]:
         """Offer a parcel in memory as long as the block lasts; say whether that worked."""
         counter = self._counter(way)
         if counter is None:

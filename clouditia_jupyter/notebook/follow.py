@@ -46,6 +46,8 @@ class Ending:
         What came behind the error with which it ended, and is still to be shown.
     past
         The limit that it went past, in words; empty where it kept them all.
+    refused
+        Whether the code did not run, as the session could not take what went along.
     interrupted, killed
         Whether the user interrupted it, and whether its kernel was killed for that or a limit.
     """
@@ -56,6 +58,7 @@ class Ending:
     shown: bool = True
     behind: list[Event] = field(default_factory=list)
     past: str = ""
+    refused: bool = False
     interrupted: bool = False
     killed: bool = False
 
@@ -72,6 +75,7 @@ class Ending:
         """Note what the last event says."""
         self.status = content.get("status", "lost")
         self.seconds = float(content.get("seconds") or 0.0)
+        self.refused = bool(content.get("refused"))
         if self.shown and "ename" in content:
             self.error = {"ename": content["ename"], "evalue": content["evalue"]}
 

@@ -14,6 +14,7 @@ from clouditia_jupyter.errors import (
     RemoteError,
     SessionLostError,
     SessionStateError,
+    ValueTransferError,
     WaitTimeoutError,
     remote_error,
 )
@@ -61,6 +62,8 @@ def require_success(
     ------
     RemoteError
         What the code raised, under its own name.
+    ValueTransferError
+        If the session could not take what went along.
     KeyboardInterrupt
         If the user interrupted it.
     WaitTimeoutError
@@ -98,6 +101,8 @@ def cause(
         )
     if ending.interrupted:
         return Interrupted(trace)
+    if ending.refused:
+        return ValueTransferError(str(error.get("evalue")))
     if ending.status == "error":
         return remote_error(error.get("ename", ""), error.get("evalue", ""), trace)
     connection.forget(session.id)

@@ -182,15 +182,14 @@ class Runner:
 def send(
     live: LiveSession, code: str, run_id: str, parcel: Parcel, options: Mapping[str, Any]
 ) -> EventStream:
-    """Send what a cell takes along, then its code; an interrupt meanwhile stops that, too."""
-    if parcel.values:
-        live.push_all(parcel.values)
-    if parcel.note:
-        say(parcel.note)
+    """Send what a cell takes along, and its code; an interrupt meanwhile stops that, too."""
     try:
-        return live.start(code, run_id=run_id, **options)
+        stream = live.start(code, run_id=run_id, values=parcel.values, **options)
     except KeyboardInterrupt:
         # it may have reached the session all the same
         with suppress(JobNotFoundError):
             live.attach(run_id).interrupt()
         raise
+    if parcel.note:
+        say(parcel.note)
+    return stream

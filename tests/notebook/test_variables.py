@@ -12,6 +12,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from clouditia_jupyter.errors import ValueTransferError
+from tests.notebook.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +119,36 @@ def test_values_wait_for_the_cell_in_the_background(remote: Shell) -> None:
     in_session(remote, "import time\ntime.sleep(0.5)\nlater = 'overwritten'", "--bg")
     in_session(remote, "seen = later", "-i later -o seen")
     assert remote.names["seen"] == 5
+
+
+def test_what_a_run_in_the_background_takes_along_is_there_in_its_turn(remote: Shell) -> None:
+    with Gate() as gate:
+        in_session(remote, f"rate = 1\n{gate.code}", "--bg")
+        in_session(remote, "early = rate", "--bg")
+        remote.ip.user_ns["rate"] = 2
+        # none of them waits for the first one
+        in_session(remote, "late = rate", "--bg -i rate")
+        remote.ip.user_ns["rate"] = 3
+        in_session(remote, "last = rate", "--bg -i rate")
+        assert list(remote.run("%clouditia runs")["status"])[:3] == ["queued"] * 3
+    in_session(remote, "", "-o early,late,last")
+    assert [remote.names[name] for name in ("early", "late", "last")] == [1, 2, 3]
+
+
+def test_a_run_in_the_background_whose_values_are_refused(
+    remote: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Bad:
+        def __reduce__(self) -> Any:
+            return int, ("no number",)
+
+    remote.ip.user_ns["bad"] = Bad()
+    in_session(remote, "print('ran')", "--bg -i bad")
+    capsys.readouterr()
+    with pytest.raises(ValueTransferError, match="no number"):
+        remote.run("%clouditia attach")
+    assert capsys.readouterr().out == ""
+    assert list(remote.run("%clouditia runs")["status"]) == ["error"]
 
 
 def test_an_interrupt_leaves_no_half_value(remote: Shell) -> None:

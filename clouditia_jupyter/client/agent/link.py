@@ -90,6 +90,7 @@ class Agent(httpx.BaseTransport):
             "silent": bool(submission.get("silent", False)),
             "store_history": bool(submission.get("store_history", True)),
             "limit": submission.get("limit"),
+            "parcel": submission.get("parcel"),
         }
         self._lines.connect()
         if self._submitted[0] != run_id:

@@ -62,6 +62,7 @@ class Kernel:
         self._queue: deque[Run] = deque()
         self._current: Run | None = None
         self._late: list[tuple[str, bytes]] = []
+        self._preparation: asyncio.Task[None] | None = None
         self._channels: Channels | None = None
         self._requests: Requests | None = None
         self._process: KernelProcess | None = None
@@ -254,20 +255,30 @@ class Kernel:
     def _next(self) -> None:
         takes = self._ready and self._staying.is_set() and self._channels is not None
         if self._current is None and self._queue and takes:
-            assert self._channels is not None
             self._current = run = self._queue.popleft()
-            content = {
-                "code": run.code,
-                "silent": False,
-                "store_history": run.store_history,
-                "user_expressions": {},
-                "allow_stdin": run.allow_stdin,
-                # the pod sends one run at a time: there is nothing behind it to abort
-                "stop_on_error": False,
-            }
             run.begin(self._late)
             self._late = []
-            self._channels.send("shell", "execute_request", content, run.run_id)
+            if run.before is None:
+                self._execute(run)
+            else:
+                self._preparation = asyncio.create_task(self._prepare(run, run.before))
+
+    async def _prepare(self, run: Run, expression: str) -> None:
+        try:
+            answer = await self.evaluate(expression)
+        except SessionLostError as error:
+            answer = {"refused": str(error)}
+        if run.over:  # its kernel is gone
+            return
+        if answer:
+            run.refuse(str(answer["refused"]))
+            self._follow(run)
+        else:
+            self._execute(run)
+
+    def _execute(self, run: Run) -> None:
+        assert self._channels is not None
+        self._channels.send("shell", "execute_request", run.request(), run.run_id)
 
     def _on_messages(self, messages: list[Message]) -> None:
         by_run: dict[str, list[Message]] = {}

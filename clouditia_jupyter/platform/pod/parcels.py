@@ -100,14 +100,22 @@ class Parcels:
     @contextmanager
     def held(self, parcel: str) -> Iterator[None]:
         """Keep a parcel that is in use past its time, and drop it then."""
-        self._held[parcel] = self._held.get(parcel, 0) + 1
+        self.hold(parcel)
         try:
             yield
         finally:
-            self._held[parcel] -= 1
-            if not self._held[parcel]:
-                del self._held[parcel]
-                self.drop(parcel)
+            self.release(parcel)
+
+    def hold(self, parcel: str) -> None:
+        """Keep a parcel until it is released as often as it was held."""
+        self._held[parcel] = self._held.get(parcel, 0) + 1
+
+    def release(self, parcel: str) -> None:
+        """Drop a parcel that nobody else holds."""
+        self._held[parcel] -= 1
+        if not self._held[parcel]:
+            del self._held[parcel]
+            self.drop(parcel)
 
     def _expect(self, parcel: str) -> None:
         loop = asyncio.get_running_loop()
@@ -173,7 +181,8 @@ class Parcels:
 
     def _part(self, guest: socket.socket) -> None:
         for parcel in self._guests.pop(guest, ()):
-            self.drop(parcel)
+            if parcel not in self._held:
+                self.drop(parcel)
         asyncio.get_running_loop().remove_reader(guest)
         guest.close()
 

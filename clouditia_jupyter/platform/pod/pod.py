@@ -15,7 +15,7 @@ import re
 import time
 import uuid
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class Pod:
         self._replacing = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
         self._keepers: dict[str, asyncio.Task[None]] = {}
-        self._telling: set[asyncio.Task[None]] = set()
+        self._attending: set[asyncio.Task[None]] = set()
 
     @property
     def limits(self) -> Limits:
@@ -122,9 +122,7 @@ class Pod:
         update = f"__import__('os').environ.update({dict(environment)!r})"
         # behind the cells that they execute now, which may take days
         for kernel in kernels:
-            task = asyncio.create_task(_evaluate(kernel, update))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            self._attend(_evaluate(kernel, update))
 
     def run(
         self,
@@ -134,10 +132,16 @@ class Pod:
         store_history: bool = True,
         allow_stdin: bool = False,
         limit: float | None = None,
+        parcel: str = "",
     ) -> Run:
         """Return the run ``run_id``, begun now unless it exists already.
 
-        ``limit`` is in seconds; it is interrupted when it has run so long.
+        Parameters
+        ----------
+        limit
+            Seconds; it is interrupted when it has run so long.
+        parcel
+            Whose values are bound right before its code runs. Where they cannot be, it does not.
         """
         _ = self.limits
         run_id = run_id or uuid.uuid4().hex
@@ -145,15 +149,21 @@ class Pod:
             return self._runs[run_id]
         if not _RUN_ID.fullmatch(run_id):
             raise InvalidRequestError("A run_id is 8 to 80 letters, digits, - and _.")
+        if parcel:
+            self.parcels.find(parcel)
         run = Run(
             run_id,
             code,
             self._runs_folder,
             store_history=store_history,
             allow_stdin=allow_stdin,
+            before=self._call("put", str(self.parcels.path), parcel) if parcel else None,
             note=self._history.note,
         )
         self._runs[run_id] = run
+        if parcel:
+            self.parcels.hold(parcel)
+            self._attend(self._release(parcel, run))
         self.kernel.submit(run)
         if run.started is None:
             self._history.note(run)
@@ -240,12 +250,25 @@ class Pod:
         self._revive()
         if self.kernel.gone and self._restarting is not None:
             await asyncio.shield(self._restarting)
+        return dict(await self.kernel.evaluate(self._call(function, *arguments)))
+
+    @staticmethod
+    def _call(function: str, *arguments: Any) -> str:
         module = f"__import__({_VARIABLES!r}, fromlist=[{function!r}])"
-        return dict(await self.kernel.evaluate(f"{module}.{function}{arguments!r}"))
+        return f"{module}.{function}{arguments!r}"
+
+    async def _release(self, parcel: str, run: Run) -> None:
+        await run.ended.wait()
+        self.parcels.release(parcel)
+
+    def _attend(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._attending.add(task)
+        task.add_done_callback(self._attending.discard)
 
     async def close(self) -> None:
         """End everything that the session started."""
-        for task in (self._watcher, self._restarting, *self._keepers.values(), *self._telling):
+        for task in (self._watcher, self._restarting, *self._keepers.values(), *self._attending):
             if task is not None:
                 task.cancel()
         for job in self.jobs.list(None, 1 << 30):

@@ -43,6 +43,9 @@ class Run:
 
     Parameters
     ----------
+    before
+        Expression that the kernel evaluates silently before the code, to a dict. One that is not
+        empty says in ``refused`` why the code does not run.
     note
         Called when it has begun, and when it has ended.
 
@@ -70,6 +73,7 @@ class Run:
         *,
         store_history: bool = True,
         allow_stdin: bool = False,
+        before: str | None = None,
         note: Callable[[Run], None] = lambda run: None,
     ) -> None:
         self._note = note
@@ -77,6 +81,7 @@ class Run:
         self.code = code
         self.store_history = store_history
         self.allow_stdin = allow_stdin
+        self.before = before
         self.question: Question | None = None
         self.log = EventLog(folder / f"{run_id}.ndjson")
         self.status = "queued"
@@ -142,6 +147,18 @@ class Run:
             trace = "KeyboardInterrupt: the cell was interrupted as it began"
             self._finish([_failure("KeyboardInterrupt", "", trace)], "error")
 
+    def request(self) -> dict[str, Any]:
+        """Return what is asked of the kernel."""
+        return {
+            "code": self.code,
+            "silent": False,
+            "store_history": self.store_history,
+            "user_expressions": {},
+            "allow_stdin": self.allow_stdin,
+            # the pod sends one run at a time: there is nothing behind it to abort
+            "stop_on_error": False,
+        }
+
     def begin(self, earlier: list[tuple[str, bytes]]) -> None:
         """Note that the code goes to the kernel now; ``earlier`` outputs are shown first."""
         self.status, self.started = "running", time.time()
@@ -159,18 +176,26 @@ class Run:
             content = json.dumps({"name": "stderr", "text": f"{text}\n"})
             self.log.append([("stream", content.encode())])
 
+    def refuse(self, reason: str) -> None:
+        """Finish a run whose code cannot be run."""
+        self._finish([_failure("ValueTransferError", reason, reason)], "error", refused=True)
+
     def lose(self, reason: str) -> None:
         """Finish a run whose kernel is gone, or that was cancelled before it began."""
         if not self.over:
             self._finish([_failure("SessionLostError", reason, reason)], "lost")
 
     def _finish(
-        self, outputs: list[tuple[str, bytes]], status: str, reply: Mapping[str, Any] = _NO_REPLY
+        self,
+        outputs: list[tuple[str, bytes]],
+        status: str,
+        reply: Mapping[str, Any] = _NO_REPLY,
+        **facts: bool,
     ) -> None:
         self.status, self.finished = status, time.time()
         seconds = round(self.finished - (self.started or self.finished), 6)
         count = reply.get("execution_count")
-        done = {"status": status, "execution_count": count, "seconds": seconds}
+        done = {"status": status, "execution_count": count, "seconds": seconds, **facts}
         # where a display failed, the reply names nothing
         if status == "error" and reply.get("ename", "NoneType") != "NoneType":
             done |= {"ename": reply["ename"], "evalue": reply.get("evalue", "")}

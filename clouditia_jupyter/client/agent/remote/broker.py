@@ -86,7 +86,10 @@ class Broker:
 
     def do_run(self, head: dict[str, Any], body: bytes) -> Answer:
         """Begin a run, unless it exists, and read its events."""
-        run = self._queue.submit(str(head["run_id"]), head["command"])
+        command = head["command"]
+        if command.get("parcel"):
+            command["path"] = str(self._transfers.path(str(command["parcel"])))
+        run = self._queue.submit(str(head["run_id"]), command)
         return self._read(run, 0, head)
 
     def do_read(self, head: dict[str, Any], body: bytes) -> Answer:

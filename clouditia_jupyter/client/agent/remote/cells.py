@@ -82,12 +82,18 @@ class Cells:
         self._outbox.flush()
 
     async def _run(self, shell: Any, command: dict[str, Any]) -> None:
-        failure: dict[str, str] = {}
+        failure: dict[str, Any] = {}
 
         async def cell() -> Any:
             self._outbox.event("begun", {})
             try:
-                return await shell.run(command)
+                answer = _do(shell, {**command, "op": "bind"}) if "path" in command else {}
+                if not answer:
+                    return await shell.run(command)
+                reason = answer["refused"]
+                failure.update(ename="ValueTransferError", evalue=reason, refused=True)
+                self._outbox.event("error", {**failure, "traceback": [reason], "final": True})
+                return False, None
             # it came while no code of the cell's own ran, and nothing has told of it
             except (KeyboardInterrupt, asyncio.CancelledError):
                 self._interrupts.begin(None)

@@ -48,6 +48,8 @@ class Run:
         seconds = round(self._finished - (self._started or self._finished), 6)
         self.log.add("done", status=status, seconds=seconds, **facts)
         self.log.close()
+        if "path" in self.command:  # what went along has arrived, or nobody needs it
+            Path(self.command["path"]).unlink(missing_ok=True)
         self.command = {}
 
     def lose(self, reason: str) -> None:

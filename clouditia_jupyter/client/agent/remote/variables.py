@@ -14,6 +14,8 @@ def bind(namespace: dict[str, Any], command: dict[str, Any]) -> dict[str, Any]:
     try:
         with Path(command["path"]).open("rb") as file:
             values = unpack(File(file.fileno()), allow_pickle=True)
+    except FileNotFoundError:
+        return {"refused": "The variables were gone before the session took them. Send them again."}
     except ValueTransferError as error:
         return {"refused": str(error)}
     namespace.update(values)

@@ -71,6 +71,7 @@ class RunCalls:
             store_history=bool(body.get("store_history", True)),
             allow_stdin=bool(body.get("allow_stdin", False)),
             limit=float(body["limit"]) if body.get("limit") else None,
+            parcel=str(body.get("parcel") or ""),
         )
         return EventsResponse(run.log)
 
