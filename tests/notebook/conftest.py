@@ -15,6 +15,7 @@ from traitlets.config import Config
 from clouditia_jupyter import GPUManager
 from clouditia_jupyter.models import LIVE_STATUSES
 from clouditia_jupyter.notebook import starter
+from tests.notebook.panel_page import Opened, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,3 +161,14 @@ def end_platform(folder: Path) -> None:
         stop_all(manager)
     pid = json.loads((folder / "platform.json").read_text())["pid"]
     os.kill(pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Page:
+    return Page(monkeypatch)
+
+
+@pytest.fixture
+def opened(local: Local, page: Page) -> Opened:
+    shell, manager = local
+    return Opened(shell, page, manager)

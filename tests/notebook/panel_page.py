@@ -13,7 +13,11 @@ from comm.base_comm import BaseComm
 if TYPE_CHECKING:
     import pytest
 
+    from clouditia_jupyter.client.manager import GPUManager
     from clouditia_jupyter.notebook.panel.panel import Panel
+    from tests.notebook.conftest import Shell
+
+A, B = "nvidia-rtx-3060ti", "nvidia-rtx-3080ti"
 
 _LONGEST_WAIT = 60.0
 
@@ -125,3 +129,12 @@ def quiet_refreshes(page: Page, panel: Panel, most: int = 50) -> Iterator[int]:
         panel.refresh()
         if panel._board.overview is before:
             yield len(page.sent) - messages
+
+
+class Opened:
+    """A panel that somebody looks at, and all that belongs to it."""
+
+    def __init__(self, shell: Shell, page: Page, manager: GPUManager) -> None:
+        self.shell, self.page, self.manager = shell, page, manager
+        self.panel: Panel = shell.run("%clouditia panel")
+        page.look()

@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.platform.pod.couriers import HTTP, Memory, Port
+
 ASSIGNMENT = {
     "session_id": "session-under-test",
     "cpus": sorted(os.sched_getaffinity(0))[:1],
@@ -81,3 +83,10 @@ def fresh_pod(tmp_path: Path) -> Iterator[RunningPod]:
     running = RunningPod(tmp_path).assign()
     yield running
     running.close()
+
+
+@pytest.fixture(params=[HTTP, Port, Memory])
+def ways(request: pytest.FixtureRequest, pod: RunningPod) -> Iterator[Any]:
+    made = request.param(pod)
+    yield made
+    made.close()
