@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from IPython.core.error import UsageError
 
@@ -87,7 +89,10 @@ def test_a_run_is_shown_when_its_session_has_ended(own_state: Own, capsys: Captu
         assert "has ended before (ok)" in capsys.readouterr().out
         with pytest.raises(errors.JobNotFoundError, match=r"no-such.*%clouditia runs --all"):
             shell.run("%clouditia attach no-such")
-        end_platform(folder)  # and all of it once more, from the next one
+        # and all of it once more, from the next one
+        platform = psutil.Process(json.loads((folder / "platform.json").read_text())["pid"])
+        end_platform(folder)
+        psutil.wait_procs([platform])
 
 
 def test_a_run_whose_session_ended_under_it_is_lost(own_state: Own, capsys: Capture) -> None:

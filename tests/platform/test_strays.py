@@ -146,10 +146,10 @@ def test_an_ended_session_leaves_what_its_runs_put_out(start_platform: Start) ->
     folder = folder_of(running, made["id"])
     runtime = Path(pods(running)[folder].runtime)
     code = "import tempfile; tempfile.mkstemp(); open('result.txt', 'w').close(); print('said')"
-    running.editor(running.key(made["id"])).post("runs/", json={"code": code})
+    body = {"code": code, "run_id": "what-it-said"}
+    running.editor(running.key(made["id"])).post("runs/", json=body)
     running.stop_session(made["id"])
-    (log,) = (folder / "runs").iterdir()
-    assert "said" in log.read_text()
+    assert "said" in (folder / "runs" / "what-it-said.ndjson").read_text()
     assert not (folder / "workspace").exists()
     assert not (folder / "tmp").exists()
     assert not runtime.exists()
