@@ -45,15 +45,23 @@ class Found(NamedTuple):
 
     @property
     def run_id(self) -> str:
+        """Its full id."""
         return str(self.run["run_id"])
 
     @property
     def short(self) -> str:
+        """As much of its id as is shown."""
         return self.run_id[:8]
 
     @property
     def unfinished(self) -> bool:
+        """Whether it waits or runs."""
         return self.run["status"] in _UNFINISHED
+
+    @property
+    def began(self) -> float:
+        """When it began, in Unix time: one that waits will later than all, one cancelled never."""
+        return inf if self.run["status"] == "queued" else self.run["started_at"] or 0.0
 
 
 def runs(context: Context, arguments: Namespace) -> pd.DataFrame:
@@ -172,8 +180,7 @@ def _choose(known: list[Found], word: str | None) -> Found:
         return resolve.run(known, word)
     if not known:
         raise JobNotFoundError("No run is kept; %%clouditia_run --bg begins one.")
-    # one that is queued has not started, and is newer than all that have
-    newest = sorted(known, key=lambda found: found.run["started_at"] or inf, reverse=True)
+    newest = sorted(known, key=lambda found: found.began, reverse=True)
     return next((found for found in newest if found.unfinished), newest[0])
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: What the values of an argument are names of, for completion.
-Offers = Literal["", "gpu", "run", "session", "ticket", "variable"]
+Offers = Literal["", "gpu", "live session", "run", "session", "ticket", "variable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +72,11 @@ def _flag(*names: str, help: str) -> Argument:  # noqa: A002
     return Argument(names, help, {"action": "store_true"})
 
 
-_SESSION = _arg(
-    "session",
-    nargs="?",
-    metavar="SESSION",
-    offers="session",
-    help="name, id or beginning of an id; the current session by default",
-)
-_IN_SESSION = _arg("--session", metavar="SESSION", offers="session", help=_SESSION.help)
+_WHICH = "name, id or beginning of an id; the current session by default"
+_SESSION = _arg("session", nargs="?", metavar="SESSION", offers="session", help=_WHICH)
+_LIVE_SESSION = _arg("session", nargs="?", metavar="SESSION", offers="live session", help=_WHICH)
+_OF_SESSION = _arg("--session", metavar="SESSION", offers="session", help=_WHICH)
+_IN_SESSION = _arg("--session", metavar="SESSION", offers="live session", help=_WHICH)
 _SOME_RUN = _arg(
     "run",
     nargs="?",
@@ -147,7 +144,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "use",
         "make a session the current one",
-        (_arg("session", metavar="SESSION", offers="session", help="its name, id or beginning"),),
+        (
+            _arg(
+                "session",
+                metavar="SESSION",
+                offers="live session",
+                help="its name, id or beginning",
+            ),
+        ),
     ),
     Command(
         "sessions",
@@ -165,12 +169,12 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "runs",
         "the cells that ran in a session, as a DataFrame",
-        (_IN_SESSION, _flag("--all", help="in every session, also those that have ended")),
+        (_OF_SESSION, _flag("--all", help="in every session, also those that have ended")),
     ),
     Command(
         "attach",
         "show a run from its beginning, and go on live; an interrupt only detaches",
-        (_SOME_RUN, _IN_SESSION),
+        (_SOME_RUN, _OF_SESSION),
     ),
     Command(
         "cancel",
@@ -186,7 +190,7 @@ COMMANDS: tuple[Command, ...] = (
         "what a run has printed so far",
         (
             _SOME_RUN,
-            _IN_SESSION,
+            _OF_SESSION,
             _arg("--tail", type=arguments.count, metavar="N", help="only the last N lines"),
         ),
     ),
@@ -229,7 +233,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "stop",
         "end a session; its variables and files go with it",
-        (_SESSION, _flag("--all", help="every session that holds a GPU"), _YES),
+        (_LIVE_SESSION, _flag("--all", help="every session that holds a GPU"), _YES),
     ),
     Command(
         "costs",
@@ -276,7 +280,7 @@ COMMANDS: tuple[Command, ...] = (
         "key",
         "make an sk_live_ key for a session",
         (
-            _SESSION,
+            _LIVE_SESSION,
             _arg("--name", type=arguments.name, default="notebook", help="a label for the key"),
             _flag("--show", help="show it whole"),
             _arg(
@@ -297,7 +301,7 @@ RUN = Command(
             "--on",
             type=arguments.sessions,
             metavar="all/a,b,c",
-            offers="session",
+            offers="live session",
             help="in several sessions at the same time; what -o brings is a dict by session",
         ),
         _arg(

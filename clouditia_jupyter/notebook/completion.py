@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
 from clouditia_jupyter.errors import ClouditiaError
+from clouditia_jupyter.models import LIVE_STATUSES
 from clouditia_jupyter.notebook.commands import BY_NAME, COMMANDS, RUN, Argument, Command
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from clouditia_jupyter.client.manager import GPUManager
+    from clouditia_jupyter.models import GPUSession
     from clouditia_jupyter.notebook.connection import Connection
 
 T = TypeVar("T")
@@ -207,12 +209,21 @@ def _result(words: Iterable[str], fragment: str, kind: str) -> dict[str, Any]:
 
 
 def _sessions(manager: GPUManager) -> list[str]:
-    return [word for s in manager.list_sessions() for word in (s.name, s.short_id) if word]
+    return _words_of(manager.list_sessions())
+
+
+def _live_sessions(manager: GPUManager) -> list[str]:
+    return _words_of(s for s in manager.list_sessions() if s.status in LIVE_STATUSES)
+
+
+def _words_of(sessions: Iterable[GPUSession]) -> list[str]:
+    return [word for session in sessions for word in (session.name, session.short_id) if word]
 
 
 _FETCH: dict[str, Callable[[Any], list[str]]] = {
     "run": lambda live: [run["run_id"][:8] for run in live.runs()],
     "gpu": lambda manager: [gpu.gpu_type for gpu in manager.get_inventory()],
     "session": _sessions,
+    "live session": _live_sessions,
     "ticket": lambda manager: [job.queue_id[:8] for job in manager.list_queue_jobs()],
 }

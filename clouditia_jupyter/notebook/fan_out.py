@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from clouditia_jupyter.models import Event, GPUSession
     from clouditia_jupyter.notebook.connection import Connection
     from clouditia_jupyter.notebook.parcel import Packer
+    from clouditia_jupyter.notebook.runner import Sent
 
 
 @dataclass(eq=False)
@@ -144,8 +145,11 @@ class FanOut:
         for branch in self.branches:
             try:
                 limit = None if branch.limit is None else branch.limit.seconds
-                stream = self._send(branch, code, {"limit": limit})
+                stream, interrupted = self._send(branch, code, {"limit": limit})
                 stream.close()
+                if interrupted:
+                    stream.interrupt()
+                    raise Interrupted
                 say(f"{branch.name}: run {stream.run_id[:8]} goes on by itself.")
             except ClouditiaError as error:
                 branch.error = branch.error or error
@@ -188,7 +192,8 @@ class FanOut:
         self, branch: Branch, code: str, wanted: Mapping[str, str], trust_pickle: bool
     ) -> None:
         try:
-            stream = branch.stream = self._send(branch, code, {})
+            # nothing but the thread of the cell is interrupted
+            stream = branch.stream = self._send(branch, code, {}).stream
             if self._interrupts:
                 stream.interrupt()
             assert branch.live is not None
@@ -201,7 +206,7 @@ class FanOut:
             branch.over = True
             self._arrived.set()
 
-    def _send(self, branch: Branch, code: str, options: Mapping[str, Any]) -> EventStream:
+    def _send(self, branch: Branch, code: str, options: Mapping[str, Any]) -> Sent:
         # the other way round it needs this module
         from clouditia_jupyter.notebook.runner import send
 

@@ -109,7 +109,12 @@ class Viewer(Protocol):
 
 
 def follow(
-    stream: EventStream, renderer: Viewer, live: LiveSession, limit: Limit | None = None
+    stream: EventStream,
+    renderer: Viewer,
+    live: LiveSession,
+    limit: Limit | None = None,
+    *,
+    interrupted: bool = False,
 ) -> Ending:
     """Show a run's events until it is done, and return how it ended.
 
@@ -117,13 +122,15 @@ def follow(
     ----------
     limit
         When to interrupt it by ourselves.
+    interrupted
+        Whether the user has done so already, and the run has not been told.
     """
     ending = Ending()
     if limit is None:
-        _show_and_interrupt(stream, renderer, live, ending)
+        _show_and_interrupt(stream, renderer, live, ending, int(interrupted))
     else:
         with _stopped_after(limit, stream, live, ending):
-            _show_and_interrupt(stream, renderer, live, ending)
+            _show_and_interrupt(stream, renderer, live, ending, int(interrupted))
     return ending
 
 
@@ -149,9 +156,9 @@ def show_all(stream: EventStream, renderer: Viewer, ending: Ending) -> None:
 
 
 def _show_and_interrupt(
-    stream: EventStream, renderer: Viewer, live: LiveSession, ending: Ending
+    stream: EventStream, renderer: Viewer, live: LiveSession, ending: Ending, interrupts: int
 ) -> None:
-    interrupts = passed_on = 0
+    passed_on = 0
     while True:
         try:
             if interrupts > passed_on:

@@ -163,7 +163,8 @@ def runs(items: Iterable[tuple[GPUSession, Meter, Mapping[str, Any]]]) -> pd.Dat
             "session": session.name,
             "gpu": session.gpu_type,
             "started": _moment(run.get("started_at")),
-            "euros": meter.cost_of(float(run.get("seconds") or 0.0)),
+            # how long one ran that was lost with its session, nobody knows
+            "euros": None if run.get("seconds") is None else meter.cost_of(float(run["seconds"])),
         }
         for session, meter, run in items
     ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from IPython.core.error import UsageError
 
-from clouditia_jupyter.errors import JobNotFoundError, UnsupportedError
+from clouditia_jupyter.errors import UnsupportedError
 from clouditia_jupyter.models import Event
+from clouditia_jupyter.notebook.failure import Interrupted
 from clouditia_jupyter.notebook.follow import Limit, follow
 from clouditia_jupyter.notebook.outcome import GONE, explained, require_success
 from clouditia_jupyter.notebook.output import can_ask, footnote, say
@@ -86,7 +86,7 @@ class Runner:
             return
         options = {"allow_stdin": can_ask(self._shell)}
         try:
-            session, live, stream = self._start(arguments.session, code, packer, options)
+            session, live, sent = self._start(arguments.session, code, packer, options)
         except UnsupportedError:
             if not packer.empty or arguments.output:
                 raise
@@ -97,7 +97,7 @@ class Runner:
         if person and where and not footer:
             footnote(self._shell, where)
         with explained(self._connection, session):
-            ending = follow(stream, self._renderer, live, limit)
+            ending = follow(sent.stream, self._renderer, live, limit, interrupted=sent.interrupted)
         # of a cell that failed, too: it has cost as much
         if person and footer and ending.seconds:
             cost = spent(session, self._connection.meter(session), ending.seconds)
@@ -144,8 +144,11 @@ class Runner:
 
     def _begin(self, arguments: Namespace, code: str, packer: Packer, limit: Limit | None) -> None:
         options = {"limit": None if limit is None else limit.seconds}
-        session, _, stream = self._start(arguments.session, code, packer, options)
+        session, _, (stream, interrupted) = self._start(arguments.session, code, packer, options)
         stream.close()
+        if interrupted:
+            stream.interrupt()
+            raise Interrupted
         short = stream.run_id[:8]
         say(
             f"Run {short} goes on by itself in {label(session)}. %clouditia attach {short} shows "
@@ -154,7 +157,7 @@ class Runner:
 
     def _start(
         self, word: str | None, code: str, packer: Packer, options: Mapping[str, Any]
-    ) -> tuple[GPUSession, LiveSession, EventStream]:
+    ) -> tuple[GPUSession, LiveSession, Sent]:
         run_id = uuid4().hex
         session, live = self._connection.live(word)
         try:
@@ -179,17 +182,31 @@ class Runner:
         result.raise_for_error()
 
 
+class Sent(NamedTuple):
+    """A run that has reached its session, and whether the user interrupted that."""
+
+    stream: EventStream
+    interrupted: bool
+
+
 def send(
     live: LiveSession, code: str, run_id: str, parcel: Parcel, options: Mapping[str, Any]
-) -> EventStream:
-    """Send what a cell takes along, and its code; an interrupt meanwhile stops that, too."""
+) -> Sent:
+    """Send what a cell takes along, and its code.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupted that before the code was there.
+    """
+    interrupted = False
     try:
         stream = live.start(code, run_id=run_id, values=parcel.values, **options)
     except KeyboardInterrupt:
         # it may have reached the session all the same
-        with suppress(JobNotFoundError):
-            live.attach(run_id).interrupt()
-        raise
+        if not any(run["run_id"] == run_id for run in live.runs()):
+            raise Interrupted from None
+        stream, interrupted = live.attach(run_id), True
     if parcel.note:
         say(parcel.note)
-    return stream
+    return Sent(stream, interrupted)

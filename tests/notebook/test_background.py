@@ -253,6 +253,20 @@ def test_logs_are_what_was_printed_so_far(local: Local, gate: Gate, capsys: Capt
     assert "has printed nothing (ok)" in logs("")[0]
 
 
+def test_without_a_name_it_is_the_newest_that_has_begun(local: Local, capsys: Capture) -> None:
+    shell, manager = local
+    session_in(shell, manager, "busy")
+    with Gate() as gate:
+        begin(shell, f"print('the first')\n{gate.code}")
+        waiting = begin(shell, "print('never')")
+        shell.run(f"%clouditia cancel {waiting}")
+    newest = begin(shell, "print('the newest')")
+    assert ended(shell, newest) == "ok"
+    capsys.readouterr()
+    shell.run("%clouditia logs")
+    assert capsys.readouterr().out == "the newest\n"
+
+
 def test_a_run_is_found_in_whichever_session_it_is(local: Local, capsys: Capture) -> None:
     shell, manager = local
     session_in(shell, manager, "far")

@@ -114,8 +114,13 @@ def test_gpus_and_sessions_complete(editor: Editor, state: Path) -> None:
     assert "%clouditia use typing" in editor.complete("%clouditia use typ")
     with manager_for(starter.find_or_start(state)) as account:
         (short,) = [s.short_id for s in account.list_sessions("running") if s.name == "typing"]
+        gone = account.create_session("nvidia-rtx-3090", verbose=False)
+        account.rename_session(gone, "typing-no-more")
+        account.stop_session(gone, verbose=False)
     for command in ("%clouditia use ", "%clouditia stop ", "%%clouditia_run --session "):
         assert command + short in editor.complete(command + short[:4])
+        assert f"{command}typing-no-more" not in editor.complete(f"{command}typing-n")
+    assert "%clouditia show typing-no-more" in editor.complete("%clouditia show typing-n")
 
 
 @pytest.mark.both_paths

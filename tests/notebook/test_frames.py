@@ -10,6 +10,7 @@ import pytest
 
 from clouditia_jupyter.models import GPUInventory, GPUSession, QueueAttempt, QueueJob, decode
 from clouditia_jupyter.notebook import frames
+from clouditia_jupyter.notebook.meter import Meter
 
 SESSION = GPUSession.from_wire(
     {
@@ -102,6 +103,14 @@ def test_a_ticket_says_what_it_asks_for() -> None:
     assert row["ram_gb"] == 16.0
     assert frames.wanted({"gpu_type": "b", "gpu_count": 1}) == "1 x b"
     assert frames.wanted({}) == ""
+
+
+def test_what_a_lost_run_cost_is_not_known() -> None:
+    run = {"run_id": "one", "status": "lost", "started_at": 1.0, "first_line": "x"}
+    items = [(SESSION, Meter(0.36), {**run, "seconds": seconds}) for seconds in (None, 10.0)]
+    lost, known = frames.runs(items)["euros"]
+    assert pd.isna(lost)
+    assert known == pytest.approx(0.001)
 
 
 def test_markup_in_a_name_is_escaped_where_the_table_becomes_html() -> None:

@@ -134,8 +134,21 @@ def _parse(channel: str, frames: list[bytes]) -> Message:
         channel,
         fields["msg_type"],
         json.loads(parent).get("msg_id", ""),
-        content,
-        metadata,
+        _text(content),
+        _text(metadata),
         frames[start + 4 :],
         fields["session"],
     )
+
+
+def _text(data: bytes) -> bytes:
+    """Return JSON as it is, or with replacements where it is no text.
+
+    Names of files that are not UTF-8 come with bytes that are none either.
+    """
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return data.decode(errors="replace").encode()
+    return data

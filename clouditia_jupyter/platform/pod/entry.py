@@ -123,13 +123,21 @@ class PodKernel(IPythonKernel):
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Interrupt the cell that runs; on the control thread."""
-        self._interrupts.ask()
-        await super().interrupt_request(stream, ident, parent)  # type: ignore[no-untyped-call]
+        signalled = bool(parent["content"].get("signalled"))
+        self._interrupts.ask(signalled=signalled)
+        if signalled:
+            session: Any = self.session
+            session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
+        else:
+            await super().interrupt_request(stream, ident, parent)  # type: ignore[no-untyped-call]
         self._nudging = asyncio.create_task(self._nudge())
 
     async def _nudge(self) -> None:
         pause = _NUDGE_SECONDS
         await asyncio.sleep(pause)
+        # where a cell awaits, the signal has called something for the loop to do, and not woken it
+        loop: Any = self.io_loop
+        loop.asyncio_loop.call_soon_threadsafe(lambda: None)
         while self._interrupts.nudge():
             await asyncio.sleep(pause)
             pause = min(2 * pause, 1.0)  # in a long call of foreign code nothing helps
@@ -151,7 +159,7 @@ class IPKernelApp(kernelapp.IPKernelApp):
         super().init_iopub(context)  # type: ignore[no-untyped-call]
 
     def init_poller(self) -> None:
-        """Poll for no parent: in a sandbox the parent's id means nothing; see ``main``."""
+        """Poll for no parent: in a sandbox the parent's id means nothing; see :func:`prepare`."""
 
 
 def configure(

@@ -15,6 +15,9 @@ class Interrupts:
     until the code begins. And a signal that hits the main thread as it lets go of the interpreter
     lock to begin a blocking call is noticed only when that call returns: here it is sent again
     until it has been noticed.
+
+    The signal itself comes from the pod, as in a long call of foreign code no thread here could
+    send it; the request that says what it means comes after it.
     """
 
     def __init__(self) -> None:
@@ -24,13 +27,23 @@ class Interrupts:
     def reset(self) -> None:
         """Forget everything: a new request begins, or one has ended."""
         self._owed = 0  # asked for, and not yet noticed by the main thread
+        self._early = 0  # noticed before it was asked for
         self._nudged = False  # a repeated signal is on its way
         self._in_code = False
         self._held_back = False
 
-    def ask(self) -> None:
-        """Note that the next signal is meant for the cell; on any thread."""
-        self._owed += 1
+    def ask(self, *, signalled: bool) -> None:
+        """Note that a signal is meant for the cell, or was; on any thread.
+
+        Parameters
+        ----------
+        signalled
+            Whether it has been sent.
+        """
+        if signalled and self._early:
+            self._early -= 1
+        else:
+            self._owed += 1
 
     def nudge(self) -> bool:
         """Signal again if the main thread has not noticed; say whether that was so."""
@@ -47,6 +60,8 @@ class Interrupts:
         elif self._nudged:  # the signal that it repeats has been noticed in the meantime
             self._nudged = False
             return
+        else:
+            self._early += 1
         if self._in_code:
             raise KeyboardInterrupt
         self._held_back = True

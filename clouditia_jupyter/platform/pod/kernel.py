@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _START_TIMEOUT = 60.0
 _REPLY_GRACE = 0.5
+#: What a process wrote so long before its end may say why it ended.
+_LAST_SECONDS = 3.0
 #: How long what a program does at its exit may take.
 _EXIT_SECONDS = 30.0
 
@@ -183,7 +185,9 @@ class Kernel:
         elif run is self._current:
             await run.begun.wait()  # before that, the kernel would ignore the signal
             if not run.over:
-                await self._to_process.send("control", "interrupt_request", {})
+                signalled = self._process is not None and self._process.interrupt()
+                told = {"signalled": signalled}
+                await self._to_process.send("control", "interrupt_request", told)
 
     def answer(self, run: Run, request: int, value: str) -> None:
         """Send ``value`` to the code of ``run``, if event ``request`` is what it waits for now."""
@@ -359,7 +363,9 @@ class Kernel:
         was_ready, self._ready = self._ready, False
         # what it printed last may still be on its way through the sockets
         await asyncio.sleep(0.05)
-        reason = f"The kernel {how}; its variables are gone. {process.last_words()}".strip()
+        reason = (
+            f"The kernel {how}; its variables are gone. {process.last_words(_LAST_SECONDS)}".strip()
+        )
         self._process = None
         process.remove_files()
         self._bury(reason)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import math
 import os
 import secrets
+import signal
 import sys
+import time
 from pathlib import Path
 
 from clouditia_jupyter.platform.pod.message import PORTS
-from clouditia_jupyter.platform.pod.processes import kill_tree
+from clouditia_jupyter.platform.pod.processes import kill_tree, tree
 from clouditia_jupyter.platform.pod.sandbox import Sandbox
 
 _ENTRY = "clouditia_jupyter.platform.pod.entry"
@@ -27,11 +31,21 @@ class KernelProcess:
         Signs what is sent to it.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, address: Path, key: bytes, log: Path):
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        address: Path,
+        key: bytes,
+        log: Path,
+        *,
+        fenced: bool,
+    ) -> None:
         self._process = process
+        self._fenced = fenced
         self.address = address
         self.key = key
         self._log = log
+        self._begin = log.stat().st_size
 
     @classmethod
     async def start(cls, sandbox: Sandbox, name: str, log: Path) -> KernelProcess:
@@ -64,7 +78,7 @@ class KernelProcess:
                 env=sandbox.environment(os.environ),
                 start_new_session=True,
             )
-        return cls(process, address, key, log)
+        return cls(process, address, key, log, fenced=sandbox.bwrap is not None)
 
     @property
     def pid(self) -> int | None:
@@ -78,6 +92,17 @@ class KernelProcess:
             return f"was ended by signal {code - 128}"
         return f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
 
+    def interrupt(self) -> bool:
+        """Send it and what its cells started what Ctrl-C sends; return whether that worked."""
+        family = tree(self._process.pid) if self._process.returncode is None else []
+        # the fence leads a group of its own, as its first child that does is the kernel
+        for process in family[self._fenced :]:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getpgid(process.pid) == process.pid:
+                    os.killpg(process.pid, signal.SIGINT)
+                    return True
+        return False
+
     def end(self) -> None:
         """End it, and everything that it started."""
         if self._process.returncode is None:
@@ -88,13 +113,18 @@ class KernelProcess:
         for left in self.address.parent.glob(f"{self.address.name}[.-]*"):
             left.unlink(missing_ok=True)
 
-    def last_words(self) -> str:
-        """Return a sentence with the last line it wrote; empty where there is none."""
+    def last_words(self, within: float = math.inf) -> str:
+        """Return a sentence with its last line, if it wrote that in so many last seconds."""
         try:
-            lines = self._log.read_text(errors="replace").strip().splitlines()
+            if time.time() - self._log.stat().st_mtime > within:
+                return ""
+            written = self._log.read_bytes()
         except OSError:
             return ""
-        return f"It last wrote: {lines[-1][:300]}" if lines else ""
+        # the log is that of earlier processes, too, unless it has been begun anew
+        own = written[self._begin :] if len(written) >= self._begin else written
+        lines = own.decode(errors="replace").strip().splitlines()
+        return f"It last wrote: {lines[-1][:300].rstrip('.')}." if lines else ""
 
 
 def _write_connection_file(address: Path, key: bytes) -> Path:

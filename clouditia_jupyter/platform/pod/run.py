@@ -92,6 +92,7 @@ class Run:
         self.exits = False
         self._reply: dict[str, Any] | None = None
         self._idle = self._failing = False
+        self._failure: bytes | None = None
 
     @property
     def over(self) -> bool:
@@ -109,6 +110,7 @@ class Run:
         for message in messages:
             if message.type == "error" and self._failing:
                 outputs.append(("error", message.content[:-1] + b',"final":true}'))
+                self._failure = message.content
             elif message.type in OUTPUTS:
                 outputs.append((message.type, message.content))
             elif message.type == FAILURE:
@@ -143,7 +145,9 @@ class Run:
 
     def give_up(self) -> None:
         """Finish a run that an interrupt hit before the kernel could say so itself."""
-        if self.unanswered:
+        if self.unanswered and self._failure is not None:  # it has said how, and was cut off then
+            self._finish([], "error", json.loads(self._failure))
+        elif self.unanswered:
             trace = "KeyboardInterrupt: the cell was interrupted as it began"
             self._finish([_failure("KeyboardInterrupt", "", trace)], "error")
 

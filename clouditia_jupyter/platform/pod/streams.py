@@ -8,6 +8,7 @@ nothing to flush costs nothing.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import fcntl
 import os
 import select
@@ -20,6 +21,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ipykernel import iostream
+
+#: What the pod's log keeps of what programs write to standard error, in bytes.
+_LOG_SIZE = 1 << 20
+#: Seconds between two tries to take something up where there is no memory for it.
+_SHORT_OF_MEMORY = 0.05
+#: Seconds after which a write looks for what programs have written in the meantime.
+_APART = 0.0003
 
 
 class IOPubThread(iostream.IOPubThread):
@@ -96,6 +104,8 @@ class OutStream(iostream.OutStream):
     _last: tuple[Any, frozenset[Any]] = (None, frozenset())
     #: When what is written will have been flushed by itself; until then no timer is needed.
     _due = 0.0
+    #: When something was written last.
+    _touched = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._taking = threading.RLock()  # a signal may flush in the midst of a flush
@@ -108,8 +118,11 @@ class OutStream(iostream.OutStream):
 
     def _watch_pipe_fd(self) -> None:
         while self._should_watch:
-            select.select([self._fid], [], [])
-            self._take_written()
+            try:
+                select.select([self._fid], [], [])
+                self._take_written()
+            except MemoryError:  # the cell that has used it up is told; whoever writes goes on
+                time.sleep(_SHORT_OF_MEMORY)
 
     def _renew_locks(self) -> None:
         """Let go of what the output thread held: a process that was forked has none."""
@@ -128,14 +141,30 @@ class OutStream(iostream.OutStream):
         with self._taking:
             if size := self._written():
                 data = os.read(self._fid, size)
-                self.write(self._decoder.decode(data))
-                os.write(self._original_stdstream_copy, data)
+                self._take(self._decoder.decode(data))
+                if self.name == "stderr":  # may be its last words
+                    self._log(data)
+
+    def _log(self, data: bytes) -> None:
+        log = self._original_stdstream_copy
+        with contextlib.suppress(OSError):  # a full disk must not stop what reads the pipe
+            if os.fstat(log).st_size > _LOG_SIZE:
+                os.ftruncate(log, 0)
+            os.write(log, data)
 
     def write(self, string: str) -> int:
         """Take a text; see the base class, which looks up each time whose it is."""
         ordinary = type(string) is str and self.echo is None and self.pub_thread is not None
         if not ordinary or os.getpid() != self._master_pid:
             return super().write(string) or 0
+        now = time.monotonic()
+        if now - self._touched > _APART and self._written():
+            self._hand_over(self._take_written)  # it was written before this
+        self._touched = now
+        self._take(string)
+        return len(string)
+
+    def _take(self, string: str) -> None:
         parent = self.parent_header
         last = self._last
         if last[0] is not parent:
@@ -143,7 +172,6 @@ class OutStream(iostream.OutStream):
         with self._buffer_lock:
             self._buffers[last[1]].write(string)
         self._schedule_flush()
-        return len(string)
 
     def _schedule_flush(self) -> None:
         """Have what is written flushed soon, if nobody does so before."""
@@ -167,23 +195,30 @@ class OutStream(iostream.OutStream):
         with self._buffer_lock:
             if not self._buffers and not written:
                 return
+        # the wait stays where there is something to lose: what a program flushed before it
+        # crashed must have left the process
+        self._hand_over(self._send)
+
+    def _send(self) -> None:
+        self._take_written()
+        self._flush()
+
+    def _hand_over(self, work: Callable[[], None]) -> None:
+        """Have the output thread do something, and wait until it has."""
         thread = self.pub_thread
         if thread is None:
             return
-        sent = threading.Lock()
-        sent.acquire()
+        done = threading.Lock()
+        done.acquire()
 
-        def send() -> None:
+        def act() -> None:
             try:
-                self._take_written()
-                self._flush()
+                work()
             finally:
-                sent.release()
+                done.release()
 
-        # the wait stays where there is something to lose: what a program flushed before it
-        # crashed must have left the process
-        thread.schedule(send)
-        sent.acquire(timeout=self.flush_timeout)
+        thread.schedule(act)
+        done.acquire(timeout=self.flush_timeout)
 
     def _flush(self) -> None:
         """Send what is buffered, behind what was shown before it."""

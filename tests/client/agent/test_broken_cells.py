@@ -128,3 +128,23 @@ def test_a_lot_in_one_piece_comes_whole_and_in_order(live):
     assert result.output.endswith("x\nend\n")
     rich = live.run("from IPython.display import HTML\nHTML('y' * 8_000_000)")
     assert len(rich.display_data[0]["text/html"]) == 8_000_000
+
+
+def test_what_programs_write_comes_between_the_prints_where_it_was_written(live):
+    for call in ("subprocess.run(['echo', f'b {n}'])", "os.system(f'echo b {n}')"):
+        code = f"import os, subprocess\nfor n in range(60):\n    print('a', n)\n    {call}"
+        assert live.run(code).output == "".join(f"a {n}\nb {n}\n" for n in range(60))
+
+
+def test_half_a_surrogate_pair_is_spelt_out(live):
+    result = live.run(r"print('a\udc80'); raise ValueError('b\ud83d')")
+    assert result.output == "a\\udc80\n"
+    assert result.evalue == "b\\ud83d"
+    assert "".join(result.traceback).isascii()
+
+
+def test_a_stream_that_a_cell_closed_takes_nothing(live):
+    result = live.run("import sys\nbefore = sys.stdout\nsys.stdout.close()\nprint(1)")
+    assert (result.ename, result.evalue) == ("ValueError", "I/O operation on closed file")
+    live.restart_kernel()
+    assert live.run("print(1)").output == "1\n"

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,44 @@ def test_an_interrupt_ends_the_cell_with_what_it_still_says(pod: RunningPod) -> 
     assert "interrupts.py" not in "".join(errors[0]["traceback"])
 
 
+def interrupted(pod: RunningPod, code: str) -> list[dict[str, Any]]:
+    """Run code that begins by printing a line, interrupt it then, and return what came after."""
+    body = {"code": code, "run_id": uuid.uuid4().hex}
+    with pod.client.stream("POST", "/api/runs/", json=body) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        pod.client.post(f"/api/runs/{body['run_id']}/interrupt/")
+        return [json.loads(line) for line in lines if line]
+
+
+def test_an_interrupt_ends_what_a_cell_awaits(pod: RunningPod) -> None:
+    pod.run("kept = 1")
+    code = "import asyncio\nprint('in', flush=True)\nawait asyncio.sleep(600)"
+    error, done = interrupted(pod, code)
+    assert error["type"] == "error"
+    assert done["content"]["ename"] == "CancelledError"  # as in any notebook
+    assert pod.text("print(kept)") == "1\n"
+
+
+def test_an_interrupt_comes_before_what_is_behind_a_long_call(pod: RunningPod) -> None:
+    # nothing else runs in the process meanwhile
+    error, done = interrupted(pod, "print('in', flush=True)\nsum(range(50_000_000))")
+    assert done["content"]["ename"] == "KeyboardInterrupt"
+    assert "line 2" in "".join(error["content"]["traceback"])
+    assert "streams.py" not in "".join(error["content"]["traceback"])
+
+
+@pytest.mark.parametrize("half", [r"\udc80", r"\udcff"])
+def test_names_that_are_no_text_show_as_far_as_they_are(pod: RunningPod, half: str) -> None:
+    shown, after, _ = pod.run(
+        f"from IPython.display import HTML, display\ndisplay(HTML('file {half}'))\nprint('after')"
+    )
+    assert shown["content"]["data"]["text/html"] == "file \ufffd"
+    assert after["content"]["text"] == "after\n"
+    error, done = pod.run(f"class E(Exception):\n    __str__ = lambda self: 'x{half}'\nraise E")
+    assert error["content"]["evalue"] == done["content"]["evalue"] == "x\ufffd"
+
+
 def test_an_interrupt_at_once_ends_the_cell_too(pod: RunningPod) -> None:
     # whenever it hits: before the kernel has taken up the code, while it does, or after
     for attempt in range(20):
@@ -183,6 +222,16 @@ def test_a_kernel_that_dies_says_so_and_is_replaced(fresh_pod: RunningPod) -> No
     assert events[-1]["content"]["status"] == "lost"
     assert "variables are gone" in events[-2]["content"]["evalue"]
     assert fresh_pod.text("print('here' in globals())") == "False\n"
+
+
+def test_last_words_are_of_the_kernel_that_ended(fresh_pod: RunningPod) -> None:
+    fresh_pod.run("!echo shown in its cell")
+    *_, error, _ = fresh_pod.run("import os; os._exit(0)")
+    assert "shown" not in error["content"]["evalue"]
+    *_, error, _ = fresh_pod.run("import os; os.write(2, b'out of luck\\n'); os.abort()")
+    assert "It last wrote: out of luck." in error["content"]["evalue"]
+    *_, error, _ = fresh_pod.run("import os; os._exit(0)")
+    assert "luck" not in error["content"]["evalue"]
 
 
 def test_what_is_begun_behind_an_exit_runs_in_the_next_kernel(fresh_pod: RunningPod) -> None:

@@ -1,14 +1,16 @@
-"""Joining neighbouring stream texts."""
+"""A run without a kernel: how it ends, and how neighbouring stream texts are joined."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clouditia_jupyter.platform.pod.run import coalesce
+from clouditia_jupyter.platform.pod.message import FAILURE, Message
+from clouditia_jupyter.platform.pod.run import Run, coalesce
 
 
 def _spaced(content: object) -> bytes:
@@ -74,3 +76,28 @@ def test_no_text_is_lost_or_moved(parts: list[tuple[str, str, bool]]) -> None:
         else:
             read.append((content["name"], content["text"]))
     assert read == told
+
+
+def said(kind: str, **content: object) -> Message:
+    return Message("iopub", kind, "run-12345678", json.dumps(content).encode(), b"{}", [], "s")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_run_that_an_interrupt_cut_off_has_one_error(tmp_path: Path, failed: bool) -> None:
+    run = Run("run-12345678", "1 / 0", tmp_path)
+    run.begin([])
+    own = [
+        said(FAILURE),
+        said("error", ename="ZeroDivisionError", evalue="division", traceback=["there"]),
+    ]
+    run.take([*(own if failed else []), said("status", execution_state="idle")])
+    assert run.unanswered
+    run.give_up()
+    lines = (tmp_path / "run-12345678.ndjson").read_text().splitlines()
+    error, done = (json.loads(line) for line in lines)
+    ename = "ZeroDivisionError" if failed else "KeyboardInterrupt"
+    assert (error["type"], error["content"]["ename"]) == ("error", ename)
+    assert done["content"]["status"] == "error"
+    if failed:
+        assert done["content"]["ename"] == ename

@@ -121,3 +121,18 @@ def test_processes_that_are_forked_while_outputs_are_sent_can_print(pod: Running
     lines = pod.text(_FORKS).splitlines()
     for who in ("parent", "child"):
         assert {f"{who} {number}" for number in range(150)} <= set(lines)
+
+
+def test_what_programs_write_comes_between_the_prints_where_it_was_written(pod: RunningPod) -> None:
+    for call in ("subprocess.run(['echo', f'b {n}'])", "os.system(f'echo b {n}')"):
+        code = f"import os, subprocess\nfor n in range(60):\n    print('a', n)\n    {call}"
+        assert pod.text(code) == "".join(f"a {n}\nb {n}\n" for n in range(60))
+
+
+def test_programs_can_write_where_no_file_can_take_it(fresh_pod: RunningPod) -> None:
+    fresh_pod.run("import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, -1))")
+    # more than a pipe holds
+    many = "import os\nfor n in range(40): os.system(f'seq {n}000 {n}999 >&2')\nprint('end')"
+    text = fresh_pod.text(many)
+    assert text.count("\n") == 40_001
+    assert "end\n" in text

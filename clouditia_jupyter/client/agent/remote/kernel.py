@@ -83,7 +83,8 @@ class Kernel:
     def drain(self) -> None:
         """Deliver what is there of the process's own streams."""
         for reading in list(self._outputs):
-            self._read(reading)
+            while self._read(reading):
+                pass
 
     def _listen(self) -> None:
         while True:
@@ -92,29 +93,40 @@ class Kernel:
             if not arrived and self._process.poll() is not None:
                 self._bury()
                 return
-            for ready in arrived:
-                if isinstance(ready, int):
-                    self._read(ready)
-                    continue
-                try:
-                    kind, _, content = self._connection.recv_bytes().partition(b"\n")
-                    self._on_message(self, kind.decode(), content)
-                except Exception:  # it has closed its end, or wrote there what is no message
-                    self._bury()
-                    return
+            # a message comes when all that was written before it has been taken
+            if not self._hear():
+                self._bury()
+                return
+            for reading in arrived:
+                if isinstance(reading, int):
+                    self._read(reading)
 
-    def _read(self, reading: int) -> None:
+    def _hear(self) -> bool:
+        """Take all messages that are there; return whether more may come."""
+        try:
+            while self._connection.poll():
+                kind, _, content = self._connection.recv_bytes().partition(b"\n")
+                self._on_message(self, kind.decode(), content)
+        except Exception:  # it has closed its end, or wrote there what is no message
+            return False
+        return True
+
+    def _read(self, reading: int) -> bool:
+        """Take something of one of the process's own streams; return whether more may be there."""
         if reading not in self._outputs:
-            return  # closed since it was seen to be ready
+            return False  # closed since it was seen to be ready
         name, decoder = self._outputs[reading]
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(reading, _CHUNK):
-                if text := decoder.decode(data):
-                    content = json.dumps({"name": name, "text": text}).encode()
-                    self._on_message(self, "stream", content)
-            # nobody has the other end any more
+        try:
+            data = os.read(reading, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:  # nobody has the other end any more
             os.close(reading)
             del self._outputs[reading]
+        elif text := decoder.decode(data):
+            content = json.dumps({"name": name, "text": text}).encode()
+            self._on_message(self, "stream", content)
+        return bool(data)
 
     def _bury(self) -> None:
         self.drain()
