@@ -7,11 +7,13 @@ runs within a cell. Also packed into the agent: it stays within Python 3.9.
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 _COMPILES = InteractiveShell.run_ast_nodes.__code__
+_EXECUTES = InteractiveShell.run_code.__code__
 
 
 class TellsFailures(InteractiveShell):
@@ -24,6 +26,7 @@ class TellsFailures(InteractiveShell):
     """
 
     failing = False
+    _showing = False
 
     def showtraceback(
         self,
@@ -34,25 +37,30 @@ class TellsFailures(InteractiveShell):
         running_compiled_code: bool = False,
     ) -> None:
         """Show the last exception, or the one given; see the base class."""
+        shower = sys._getframe(1).f_code
         depth = _depth()
-        if depth == 0:
+        if threading.current_thread() is not threading.main_thread():
+            self.failing = False  # what runs there is no cell
+        elif depth == 0:
             # before all code: what comes of the cell's transformation is given, and what comes of
             # its compilation is shown there; the rest are callbacks
-            shower = sys._getframe(1).f_code
             self.failing = exc_tuple is not None or shower is _COMPILES
         else:
-            self.failing = depth == 1 and running_compiled_code
+            # else a cell within it has failed, and it may go on
+            self.failing = depth == 1 and shower is _EXECUTES
+        self._showing = True
         try:
             super().showtraceback(
                 exc_tuple, filename, tb_offset, exception_only, running_compiled_code
             )
         finally:
-            self.failing = False
+            self.failing = self._showing = False
 
     def showsyntaxerror(self, filename: Any = None, running_compiled_code: bool = False) -> None:
         """Show the last syntax error; see the base class."""
-        depth = _depth()
-        self.failing = depth == 0 or (depth == 1 and running_compiled_code)
+        if not self._showing:  # else it is known already
+            main = threading.current_thread() is threading.main_thread()
+            self.failing = main and _depth() == 0
         try:
             super().showsyntaxerror(  # type: ignore[no-untyped-call]
                 filename, running_compiled_code
@@ -63,8 +71,8 @@ class TellsFailures(InteractiveShell):
 
 def _depth() -> int:
     """Return how many pieces of code IPython is executing within each other."""
-    depth, frame, code = 0, sys._getframe(1), InteractiveShell.run_code.__code__
+    depth, frame = 0, sys._getframe(1)
     while frame is not None:
-        depth += frame.f_code is code
+        depth += frame.f_code is _EXECUTES
         frame = frame.f_back  # type: ignore[assignment]
     return depth

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from clouditia_jupyter.errors import ClouditiaError, JobNotFoundError
+from clouditia_jupyter.models import Event
 from clouditia_jupyter.notebook.asking import ask
 from clouditia_jupyter.notebook.output import say
 from clouditia_jupyter.notebook.render import COMMS
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from clouditia_jupyter.client.events import EventStream
     from clouditia_jupyter.client.live import LiveSession
-    from clouditia_jupyter.models import Event
 
 #: Seconds that a run which went past its limit has to heed the interrupt before it is killed.
 GRACE = 10.0
@@ -70,6 +70,15 @@ class Ending:
     def note_error(self, content: dict[str, Any]) -> None:
         """Note a traceback, be it one after which the run goes on."""
         self.error, self.shown = content, not content.get("final")
+
+    def show_held_back(self, renderer: Viewer) -> None:
+        """Show a traceback after which the run went on, and what came behind it."""
+        if not self.shown:
+            self.behind.insert(0, Event(seq=0, type="error", content=self.error))
+            self.shown = True
+        while self.behind:
+            renderer.show(self.behind[0])
+            del self.behind[0]
 
     def note_done(self, content: dict[str, Any]) -> None:
         """Note what the last event says."""
@@ -144,6 +153,8 @@ def show_all(stream: EventStream, renderer: Viewer, ending: Ending) -> None:
                     continue
             if event.type == "done":
                 ending.note_done(event.content)
+                if ending.status == "ok":
+                    ending.show_held_back(renderer)
             elif event.type == "input_request":
                 ask(stream, event)
             elif event.type in COMMS:

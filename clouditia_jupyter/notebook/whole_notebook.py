@@ -32,9 +32,15 @@ _LOCAL = re.compile(r"%%local\s*")
 
 def stays(code: str) -> bool:
     """Return whether a whole cell runs here, also while the mode is on."""
+    first = _first_line(code)
+    # one of comments alone counts in the session, as it would here
+    return bool(_CELL_STAYS.match(first)) if first else not code.strip()
+
+
+def _first_line(code: str) -> str:
+    """Return the first line of a cell that is not a comment; empty where there is none."""
     lines = (line.strip() for line in code.splitlines())
-    first = next((line for line in lines if line and not line.startswith("#")), "")
-    return not first or bool(_CELL_STAYS.match(first))
+    return next((line for line in lines if line and not line.startswith("#")), "")
 
 
 def without_mark(lines: list[str]) -> list[str]:
@@ -63,6 +69,8 @@ def split(lines: list[str]) -> list[tuple[bool, list[str]]]:
     text = "".join(lines)
     if stays(text):
         return [(True, lines)]
+    if not _first_line(text):
+        return [(False, lines)]
     local = set() if text.lstrip().startswith("%%") else _local_lines(lines)
     parts: list[tuple[bool, list[str]]] = []
     for number, line in enumerate(lines):
@@ -70,7 +78,7 @@ def split(lines: list[str]) -> list[tuple[bool, list[str]]]:
         if not parts or parts[-1][0] != here:
             parts.append((here, [] if here else [f"# {above}" for above in lines[:number]]))
         parts[-1][1].append(line)
-    return [(here, part) for here, part in parts if here or not stays("".join(part))]
+    return [(here, part) for here, part in parts if here or _first_line("".join(part))]
 
 
 def _local_lines(lines: list[str]) -> set[int]:

@@ -48,7 +48,6 @@ ON, OFF = "%clouditia auto on", "%clouditia auto off"
         "%config ClouditiaMagics.footer = False",
         "",
         "\n  \n",
-        "# only a note\n",
     ],
 )
 def test_cells_that_stay(cell: str) -> None:
@@ -67,6 +66,7 @@ def test_cells_that_stay(cell: str) -> None:
         "%load_ext autoreload",
         "%config InlineBackend.figure_format = 'svg'",
         "%%localise\nx",
+        "# only a note\n",
         "# a note\nx = 1",
         "def f(:",
         "x?",

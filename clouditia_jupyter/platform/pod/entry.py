@@ -151,6 +151,16 @@ class IPKernelApp(kernelapp.IPKernelApp):
     # somebody's child: do not tell a terminal how to connect
     parent_handle = 1
 
+    def initialize(self, argv: Any = None) -> None:
+        """Make everything ready; afterwards the process's arguments are those of any kernel."""
+        self.config.HistoryManager.hist_file = ":memory:"
+        # completions are of live objects, and at once: reading source code for them takes too long
+        self.config.IPCompleter.use_jedi = False
+        super().initialize(argv)  # type: ignore[no-untyped-call]
+        # a program's help in a cell shows its name
+        launcher = Path(kernelapp.__file__).parents[1] / "ipykernel_launcher.py"
+        sys.argv = [str(launcher), "-f", self.abs_connection_file]
+
     def init_iopub(self, context: Any) -> None:
         """Open the channel of outputs, which drops none of them when the machine is busy."""
         context.sndhwm = 0

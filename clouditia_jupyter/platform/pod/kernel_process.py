@@ -65,9 +65,6 @@ class KernelProcess:
         """
         address, key = sandbox.runtime / name, secrets.token_hex(16).encode()
         argv = [sys.executable, "-m", _ENTRY, "-f", str(_write_connection_file(address, key))]
-        argv += ["--HistoryManager.hist_file=:memory:"]
-        # completions are of live objects, and at once: reading source code for them takes too long
-        argv += ["--IPCompleter.use_jedi=False"]
         with log.open("ab") as file:
             process = await asyncio.create_subprocess_exec(
                 *sandbox.command(argv),

@@ -180,7 +180,8 @@ def _refuse(function: str) -> Callable[..., str]:
 def main(fd: int) -> None:
     """Be the kernel process of the broker at the other end of ``fd``."""
     os.set_inheritable(fd, False)
-    sys.argv = [""]
+    # as a notebook's kernel has them: the help of a program in a cell shows the first
+    sys.argv = ["ipykernel_launcher.py", "-f", f"kernel-{os.getpid()}.json"]
     # what a notebook's kernel tells the programs that cells start
     os.environ.update(TERM="xterm-color", PAGER="cat", GIT_PAGER="cat")
     os.environ.update(CLICOLOR="1", CLICOLOR_FORCE="1", FORCE_COLOR="1")

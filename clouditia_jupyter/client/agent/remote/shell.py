@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from IPython.core import debugger
+from IPython.core.autocall import ExitAutocall, ZMQExitAutocall
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.completer import provisionalcompleter, rectify_completions
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.utils.tokenutil import token_at_cursor
+from traitlets import default
 from traitlets.config import Config
 
 from clouditia_jupyter.client.agent.remote.names import murmur2
@@ -25,6 +27,19 @@ from clouditia_jupyter.failures import TellsFailures
 
 _INLINE = "module://matplotlib_inline.backend_inline"
 #: A widget that no front end can reach would show as an error: its text shows instead.
+#: What matplotlib draws with that needs no window.
+_NO_WINDOW = (None, "inline", "agg", "nbagg", "notebook", "webagg", "widget", "ipympl", "asyncio")
+#: Of ipykernel's magics those that show, where the session has it; it takes a while to load.
+_KERNEL_MAGICS = (
+    "autosave",
+    "clear",
+    "connect_info",
+    "less",
+    "man",
+    "more",
+    "qtconsole",
+    "subshell",
+)
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -95,6 +110,23 @@ class _Kernel:
 
     def __init__(self, shell: Any) -> None:
         self.shell = shell
+        self.comm_manager = _NoComms()
+
+
+class _NoComms:
+    """Takes what libraries register for messages of a front end: none come."""
+
+    def __init__(self) -> None:
+        self.targets: dict[str, Any] = {}
+
+    def register_target(self, name: str, handler: Any) -> None:
+        self.targets[name] = handler
+
+    def unregister_target(self, name: str, handler: Any) -> Any:
+        return self.targets.pop(name)
+
+    def get_comm(self, comm_id: str) -> None:
+        return None
 
 
 # libraries know a notebook by this name
@@ -105,6 +137,7 @@ class ZMQInteractiveShell(TellsFailures):
     outbox: Any = None
     interrupts: Any = None
     ended = False
+    keepkernel_on_exit: Any = None
     display_failed = False
 
     def __init__(self, **options: Any) -> None:
@@ -123,12 +156,16 @@ class ZMQInteractiveShell(TellsFailures):
         publisher: Any = self.display_pub
         publisher.outbox = self.outbox
 
+    @default("exiter")
+    def _default_exiter(self) -> ExitAutocall:
+        return ZMQExitAutocall(self)  # type: ignore[no-untyped-call]
+
     def enable_gui(self, gui: Any = None) -> None:
-        if gui not in (None, "inline", "agg"):
+        if gui not in _NO_WINDOW:
             raise NotImplementedError(f"No window can be shown from here: {gui!r} has no use.")
 
     def ask_exit(self) -> None:
-        self.ended = True
+        self.ended = not self.keepkernel_on_exit
 
     def set_next_input(self, s: Any, replace: bool = False) -> None:
         self.payloads.append({"source": "set_next_input", "text": s, "replace": replace})
@@ -184,6 +221,8 @@ class Shell:
             display_pub_class=ZMQDisplayPublisher,
         )
         shell.extension_manager.load_extension("storemagic")
+        for name in _KERNEL_MAGICS if importlib.util.find_spec("ipykernel") else ():
+            shell.magics_manager.register_lazy(name, f"{__package__}.kernel_magics")
         plain: Any = pdb
         plain.Pdb, plain.set_trace = debugger.Pdb, debugger.set_trace
         return cls(shell, outbox)
