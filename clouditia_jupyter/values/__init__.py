@@ -15,10 +15,11 @@ Python 3.9 and imports nothing of the rest but the error.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from clouditia_jupyter.errors import ValueTransferError
 from clouditia_jupyter.values import pickles, tree
+from clouditia_jupyter.values.home import Home
 from clouditia_jupyter.values.sections import Buffer, Memory, join, size_of, split
 
 FORMATS = ("npy", "arrow", "json", "bundle", "bytes", "cloudpickle")
@@ -78,13 +79,21 @@ def encode(value: Any, *, allow_pickle: bool = True) -> Encoded:
     return Encoded("json", [head])
 
 
-def decode(fmt: str, data: Memory, *, allow_pickle: bool = False) -> Any:
+def decode(
+    fmt: str,
+    data: Memory,
+    *,
+    allow_pickle: bool = False,
+    home: Optional[Home] = None,  # noqa: UP045 (3.9)
+) -> Any:
     """Return the value that :func:`encode` made ``data`` of.
 
     Parameters
     ----------
     data
         Writable memory, for the arrays in the value are views of it.
+    home
+        Where functions of a notebook are at home from now on.
 
     Raises
     ------
@@ -97,7 +106,7 @@ def decode(fmt: str, data: Memory, *, allow_pickle: bool = False) -> Any:
         )
     try:
         if fmt == "cloudpickle":
-            return pickles.load(data)
+            return pickles.load(data, home)
         if fmt == "bytes":
             return bytes(data)
         if fmt == "json":

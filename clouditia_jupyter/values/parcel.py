@@ -7,10 +7,11 @@ import json
 import mmap
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Optional
 
 from clouditia_jupyter.errors import ValueTransferError
 from clouditia_jupyter.values import Encoded, decode, encode
+from clouditia_jupyter.values.home import Home
 from clouditia_jupyter.values.sections import BIG, FIXED_SIZE, PAGE, Buffer, Memory, Table, join
 
 #: What IPython puts among the user's variables.
@@ -126,7 +127,29 @@ class Stream(Source):
             view = view[count:]
 
 
-def unpack(source: Source, *, allow_pickle: bool = False) -> dict[str, Any]:
+def unpack_into(namespace: dict[str, Any], source: Source) -> None:
+    """Bind the values of a parcel, or none of them; its functions are at home there.
+
+    Raises
+    ------
+    ValueTransferError
+        As of :func:`unpack`. What the values' own code raises comes as it is.
+    """
+    home = Home(namespace)
+    try:
+        values = unpack(source, allow_pickle=True, home=home)
+    except BaseException:
+        home.undo()
+        raise
+    namespace.update(values)
+
+
+def unpack(
+    source: Source,
+    *,
+    allow_pickle: bool = False,
+    home: Optional[Home] = None,  # noqa: UP045 (3.9)
+) -> dict[str, Any]:
     """Return the values of a parcel by name.
 
     Raises
@@ -147,7 +170,9 @@ def unpack(source: Source, *, allow_pickle: bool = False) -> dict[str, Any]:
     values = {}
     for (name, fmt), place in zip(labels, table.sections):  # noqa: B905 (3.9)
         try:
-            values[str(name)] = decode(fmt, source.take(*place), allow_pickle=allow_pickle)
+            values[str(name)] = decode(
+                fmt, source.take(*place), allow_pickle=allow_pickle, home=home
+            )
         except ValueTransferError as error:
             raise ValueTransferError(f"{name}: {error}") from error
     return values

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import pickle
-from typing import Any
+from typing import Any, Optional
 
 from clouditia_jupyter.errors import ValueTransferError
+from clouditia_jupyter.values.home import Home
 from clouditia_jupyter.values.sections import Buffer, Memory, join, split
 
 
@@ -34,7 +36,33 @@ def dump(value: Any) -> list[Buffer]:
     return join(head, sections)
 
 
-def load(data: Memory) -> Any:
-    """Return the value: this runs code of the sender's choice."""
+def load(data: Memory, home: Optional[Home] = None) -> Any:  # noqa: UP045 (3.9)
+    """Return the value: this runs code of the sender's choice.
+
+    Parameters
+    ----------
+    home
+        Where functions of a notebook are at home from now on; by default each in a namespace of
+        its own.
+    """
     head, sections = split(data)
-    return pickle.loads(head, buffers=sections)
+    if home is None:
+        return pickle.loads(head, buffers=sections)
+    return _Unpickler(head, sections, home).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Puts in the place of what cloudpickle makes functions with what a home makes them with."""
+
+    def __init__(self, head: Any, sections: Any, home: Home) -> None:
+        super().__init__(io.BytesIO(head), buffers=sections)
+        self._home = home
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        if module.partition(".")[0] == "cloudpickle":
+            if name == "_make_function":
+                return self._home.maker(found)
+            if name == "_function_setstate":
+                return self._home.setter(found)
+        return found

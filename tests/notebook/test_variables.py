@@ -102,6 +102,34 @@ def test_what_a_notebook_makes_goes_up(remote: Shell) -> None:
     assert remote.names["found"] == 8.0
 
 
+def test_a_function_is_at_home_among_the_session_s_names(remote: Shell) -> None:
+    remote.run("rate, unit = 2, 'here'\ndef scaled(x): return x * rate, unit, base")
+    in_session(remote, "unit, base = 'there', 7\nfound = scaled(3)", "-i scaled -o found")
+    assert remote.names["found"] == (6, "there", 7)  # what it brought, and what was there
+    in_session(remote, "found = scaled(3), rate, __builtins__.len is len", "-o found")
+    assert remote.names["found"] == ((6, "there", 7), 2, True)
+    remote.run("rate, unit = 5, 'elsewhere'")
+    in_session(remote, "found = scaled(3)", "-i scaled -o found")
+    assert remote.names["found"] == (15, "there", 7)  # what it had brought comes anew
+    in_session(remote, "rate = 10\nfound = scaled(3)", "-o found")
+    assert remote.names["found"] == (30, "there", 7)
+    in_session(remote, "found = scaled(3)", "-i scaled -o found")
+    assert remote.names["found"] == (30, "there", 7)  # the session's own stays
+
+
+def test_a_function_that_does_not_arrive_brings_nothing(remote: Shell) -> None:
+    class Bad:
+        def __reduce__(self) -> Any:
+            return int, ("no number",)
+
+    remote.ip.user_ns["bad"] = Bad()
+    remote.run("brought = 1\ndef brings(): return brought")
+    with pytest.raises(ValueTransferError, match="no number"):
+        remote.run("%clouditia push brings,bad")
+    in_session(remote, "seen = 'brought' in globals()", "-o seen")
+    assert remote.names["seen"] is False
+
+
 @pytest.mark.slow
 def test_fifty_megabytes(remote: Shell) -> None:
     array = np.random.default_rng(1).random(6_250_000)

@@ -16,7 +16,7 @@ from clouditia_jupyter.errors import ValueTransferError
 def put(counter: str, parcel: str) -> dict[str, str]:
     """Bind all values of a parcel, which is at the counter, or none of them."""
     from clouditia_jupyter.values.handover import Counter
-    from clouditia_jupyter.values.parcel import File, unpack
+    from clouditia_jupyter.values.parcel import File, unpack_into
 
     try:
         with Counter(counter) as there:
@@ -24,12 +24,11 @@ def put(counter: str, parcel: str) -> dict[str, str]:
         if fd is None:
             return {"refused": "The variables were withdrawn before the session took them."}
         try:
-            values = unpack(File(fd), allow_pickle=True)
+            unpack_into(_namespace(), File(fd))
         finally:
             os.close(fd)
     except Exception as error:
         return {"refused": _reason(error)}
-    _namespace().update(values)
     return {}
 
 

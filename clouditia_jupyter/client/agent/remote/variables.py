@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from clouditia_jupyter.errors import ValueTransferError
-from clouditia_jupyter.values.parcel import File, chosen, pack, unpack
+from clouditia_jupyter.values.parcel import File, chosen, pack, unpack_into
 
 
 def bind(namespace: dict[str, Any], command: dict[str, Any]) -> dict[str, Any]:
     """Put all values of the parcel in a file into the namespace, or none, and say why not."""
     try:
         with Path(command["path"]).open("rb") as file:
-            values = unpack(File(file.fileno()), allow_pickle=True)
+            unpack_into(namespace, File(file.fileno()))
     except FileNotFoundError:
         return {"refused": "The variables were gone before the session took them. Send them again."}
     except ValueTransferError as error:
         return {"refused": str(error)}
-    namespace.update(values)
     return {}
 
 
