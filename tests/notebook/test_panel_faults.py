@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clouditia_jupyter.errors import SessionNotFoundError
+from clouditia_jupyter.errors import SessionNotFoundError, WaitTimeoutError
 from clouditia_jupyter.notebook import starter
+from clouditia_jupyter.notebook.panel.worker import Worker
 from tests.notebook.conftest import manager_for, stop_all
 from tests.notebook.front_end import FrontEnd, text_of
-from tests.notebook.panel_page import Page, quiet_refreshes
+from tests.notebook.panel_page import A, Opened, Page, quiet_refreshes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from clouditia_jupyter.notebook.panel.panel import Panel
     from tests.notebook.conftest import Local, Shell
     from tests.running import RunningPlatform
-from tests.notebook.panel_page import A, Opened
 
 # What goes wrong
 
@@ -219,3 +220,14 @@ def test_a_click_acts_while_a_cell_runs(local: Local) -> None:
         front_end.until_idle(cell)
     finally:
         front_end.close()
+
+
+def test_a_worker_that_is_busy_says_so() -> None:
+    worker = Worker(None, look=lambda: None, pause=lambda: None)
+    gate = threading.Event()
+    worker.do(gate.wait)
+    with pytest.raises(WaitTimeoutError, match="busy with an earlier request"):
+        worker.ask(lambda: None, 0.01)
+    gate.set()
+    assert worker.ask(lambda: "done", 20) == "done"
+    worker.close(1.0)

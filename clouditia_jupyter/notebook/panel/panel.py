@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from clouditia_jupyter.errors import ClouditiaError, ConfigurationError
+from clouditia_jupyter.errors import ClouditiaError, ConfigurationError, WaitTimeoutError
 from clouditia_jupyter.notebook.connection import Connection
 from clouditia_jupyter.notebook.panel import tables
 from clouditia_jupyter.notebook.panel.board import Board
@@ -116,7 +117,8 @@ class Panel:
     def _overview(self) -> Overview:
         """Return what is now; where the platform does not answer, what was seen last."""
         if self._worker.is_alive:
-            self.refresh()
+            with suppress(WaitTimeoutError):
+                self.refresh()
         if self._board.overview is None:
             raise ConfigurationError("The panel has no data so far: it says itself what is wrong.")
         return self._board.overview
@@ -130,6 +132,8 @@ class Panel:
         ------
         ConfigurationError
             If the panel has been closed.
+        WaitTimeoutError
+            If it is busy with something else for too long.
         """
         if not self._worker.is_alive:
             raise ConfigurationError("This panel is closed: %clouditia panel opens a new one.")

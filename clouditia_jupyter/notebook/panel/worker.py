@@ -9,8 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
 from contextvars import ContextVar
 from typing import Any, TypeVar
+
+from clouditia_jupyter.errors import WaitTimeoutError
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +54,13 @@ class Worker:
         self._jobs.put((_nothing, False))
 
     def ask(self, job: Callable[[], T], seconds: float | None = None) -> T:
-        """Return what ``job`` returns on the worker's thread, or raise what it raises."""
+        """Return what ``job`` returns on the worker's thread, or raise what it raises.
+
+        Raises
+        ------
+        WaitTimeoutError
+            If its turn has not come, or it has not ended, after so many seconds.
+        """
         answer: Future[T] = Future()
 
         def answering() -> None:
@@ -61,7 +70,14 @@ class Worker:
                 answer.set_exception(error)
 
         self._jobs.put((answering, False))
-        return answer.result(seconds)
+        try:
+            return answer.result(seconds)
+        except NotInTime:
+            if answer.done():  # the job's own
+                raise
+            raise WaitTimeoutError(
+                f"The panel is busy with an earlier request for more than {seconds:g} s; try again."
+            ) from None
 
     @property
     def is_alive(self) -> bool:
