@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
 from clouditia_jupyter.errors import ClouditiaError
-from clouditia_jupyter.models import LIVE_STATUSES
 from clouditia_jupyter.notebook.commands import BY_NAME, COMMANDS, RUN, Argument, Command
 
 if TYPE_CHECKING:
@@ -213,6 +212,9 @@ def _sessions(manager: GPUManager) -> list[str]:
 
 
 def _live_sessions(manager: GPUManager) -> list[str]:
+    # loads long enough to be felt with the extension
+    from clouditia_jupyter.models import LIVE_STATUSES
+
     return _words_of(s for s in manager.list_sessions() if s.status in LIVE_STATUSES)
 
 

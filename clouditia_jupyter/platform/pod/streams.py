@@ -141,7 +141,7 @@ class OutStream(iostream.OutStream):
         with self._taking:
             if size := self._written():
                 data = os.read(self._fid, size)
-                self._take(self._decoder.decode(data))
+                self._take(self._decoder.decode(data), time.monotonic())
                 if self.name == "stderr":  # may be its last words
                     self._log(data)
 
@@ -161,21 +161,23 @@ class OutStream(iostream.OutStream):
         if now - self._touched > _APART and self._written():
             self._hand_over(self._take_written)  # it was written before this
         self._touched = now
-        self._take(string)
+        self._take(string, now)
         return len(string)
 
-    def _take(self, string: str) -> None:
+    def _take(self, string: str, now: float) -> None:
         parent = self.parent_header
         last = self._last
         if last[0] is not parent:
             last = self._last = (parent, frozenset(parent.items()))
         with self._buffer_lock:
             self._buffers[last[1]].write(string)
-        self._schedule_flush()
+        self._flush_soon(now)
 
     def _schedule_flush(self) -> None:
+        self._flush_soon(time.monotonic())
+
+    def _flush_soon(self, now: float) -> None:
         """Have what is written flushed soon, if nobody does so before."""
-        now = time.monotonic()
         if now < self._due or self.pub_thread is None:
             return
         loop = self.pub_thread.io_loop
